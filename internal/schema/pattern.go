@@ -1,0 +1,29 @@
+package schema
+
+import "regexp/syntax"
+
+// parsePattern parses a pattern as RE2 does and measures it.
+func parsePattern(pattern string) (re *syntax.Regexp, size int, err error) {
+	re, err = syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil, 0, err
+	}
+	return re, patternSize(re), nil
+}
+
+// patternSize estimates from above, before it is compiled, how large a program
+// a pattern becomes: x{1000} stands for a thousand x, and \pL is a table of 1,300
+// characters.
+func patternSize(re *syntax.Regexp) int {
+	size := 1 + len(re.Rune)
+	if re.Op == syntax.OpCharClass {
+		size = 1 + len(re.Rune)/32
+	}
+	for _, sub := range re.Sub {
+		size += patternSize(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		size *= 1 + max(re.Min, re.Max)
+	}
+	return min(size, maxPatternSize+1)
+}
