@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+// document says how one kind of admin document is kept. The kinds differ in
+// their columns; what a write means is the same for all.
+type document[T any] struct {
+	kind   string // as in changes and audit_events
+	get    string // $1 name
+	lock   string // $1 name; the same, FOR UPDATE
+	list   string // $1 the last name of the page before, $2 rows at most
+	upsert string // named arguments: those of args, and @revision
+	remove string // $1 name
+	inUse  string // $1 name; one boolean: does a living agent use it
+
+	scan  func(pgx.CollectableRow) (T, error)
+	args  func(T) pgx.NamedArgs
+	name  func(T) string
+	tag   func(T) string
+	bare  func(T) T // without Meta, to see whether anything changed
+	scope func(name string) string
+	image func(T) any // what policy may see
+}
+
+// lockNameSQL keeps two writers from creating the same object at once: a row
+// that is not there yet cannot be locked.
+const lockNameSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))`
+
+func (d document[T]) read(ctx context.Context, s *Store, name string) (T, error) {
+	rows, _ := s.pool.Query(ctx, d.get, name) // CollectExactlyOneRow returns the query's error
+	v, err := pgx.CollectExactlyOneRow(rows, d.scan)
+	if err != nil {
+		return v, fmt.Errorf("read %s: %w", d.kind, translate(err))
+	}
+	return v, nil
+}
+
+func (d document[T]) page(ctx context.Context, s *Store, after string, limit int) ([]T, error) {
+	rows, _ := s.pool.Query(ctx, d.list, after, limit)
+	vs, err := pgx.CollectRows(rows, d.scan)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", d.kind, translate(err))
+	}
+	return vs, nil
+}
+
+// current returns the document, locked, and whether there is one.
+func (d document[T]) current(ctx context.Context, tx pgx.Tx, name string) (T, bool, error) {
+	if _, err := tx.Exec(ctx, lockNameSQL, d.kind, name); err != nil {
+		var zero T
+		return zero, false, err
+	}
+	rows, _ := tx.Query(ctx, d.lock, name)
+	v, err := pgx.CollectExactlyOneRow(rows, d.scan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return v, false, nil
+	}
+	return v, err == nil, err
+}
+
+// put creates or replaces the document and reports whether it created it. A
+// document that says what is there already changes nothing, takes no revision
+// and is no event.
+func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precondition, by registry.Actor) (T, bool, error) {
+	var saved T
+	var created bool
+	name := d.name(v)
+	err := s.inTx(ctx, "write "+d.kind, func(tx pgx.Tx) error {
+		old, exists, err := d.current(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if err := pre.Check(exists, d.tag(old)); err != nil {
+			return err
+		}
+		if exists && reflect.DeepEqual(d.bare(old), d.bare(v)) {
+			saved = old
+			return nil
+		}
+		created = !exists
+		event := registry.AuditEvent{Actor: by, Action: d.kind + ".put", Outcome: registry.Success, ObjectKind: d.kind, ObjectID: name, ObjectName: name}
+		if err := audit(ctx, tx, event); err != nil {
+			return err
+		}
+		head, err := nextRevision(ctx, tx)
+		if err != nil {
+			return err
+		}
+		args := d.args(v)
+		args["revision"] = head.Revision
+		rows, _ := tx.Query(ctx, d.upsert, args)
+		if saved, err = pgx.CollectExactlyOneRow(rows, d.scan); err != nil {
+			return err
+		}
+		scope := d.scope(name)
+		c := change{kind: d.kind, id: name, newScope: &scope, after: d.image(saved)}
+		if exists {
+			c.oldScope = &scope
+		}
+		return recordChange(ctx, tx, head, c)
+	})
+	return saved, created, err
+}
+
+// delete removes the document. It returns NotFound when there is none and
+// Conflict while a living agent uses it.
+func (d document[T]) delete(ctx context.Context, s *Store, name string, pre registry.Precondition, by registry.Actor) error {
+	return s.inTx(ctx, "delete "+d.kind, func(tx pgx.Tx) error {
+		old, exists, err := d.current(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if err := pre.Check(exists, d.tag(old)); err != nil {
+			return err
+		}
+		if !exists {
+			return registry.NotFound.Errorf("not_found", "there is no %s of that name", d.kind)
+		}
+		// Registrations hold the row FOR SHARE until they commit, so whoever
+		// uses the document is visible by now.
+		var inUse bool
+		if err := tx.QueryRow(ctx, d.inUse, name).Scan(&inUse); err != nil {
+			return err
+		}
+		if inUse {
+			return registry.Conflict.Errorf("in_use", "living agents use it; delete them first")
+		}
+		if _, err := tx.Exec(ctx, d.remove, name); err != nil {
+			return err
+		}
+		event := registry.AuditEvent{Actor: by, Action: d.kind + ".delete", Outcome: registry.Success, ObjectKind: d.kind, ObjectID: name, ObjectName: name}
+		if err := audit(ctx, tx, event); err != nil {
+			return err
+		}
+		head, err := nextRevision(ctx, tx)
+		if err != nil {
+			return err
+		}
+		scope := d.scope(name)
+		return recordChange(ctx, tx, head, change{kind: d.kind, id: name, oldScope: &scope})
+	})
+}

@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+// channel is where followers hear of a new revision.
+const channel = "credence_changes"
+
+const headSQL = `SELECT epoch, revision FROM registry_head`
+
+// Head returns the newest state's epoch and revision.
+func (s *Store) Head(ctx context.Context) (registry.Head, error) {
+	var h registry.Head
+	if err := s.pool.QueryRow(ctx, headSQL).Scan(&h.Epoch, &h.Revision); err != nil {
+		return registry.Head{}, fmt.Errorf("read the head: %w", translate(err))
+	}
+	return h, nil
+}
+
+// change is one object as policy sees it from a revision on.
+type change struct {
+	kind     string
+	id       string
+	oldScope *string // nil: it was in none
+	newScope *string // nil: it is in none
+	after    any     // nil: it is gone
+}
+
+// allScopes is the scope of what every environment's policy sees.
+const allScopes = "*"
+
+const nextRevisionSQL = `UPDATE registry_head SET revision = revision + 1 RETURNING epoch, revision`
+
+// nextRevision takes the next revision. The head's row stays locked until the
+// transaction ends, which is what makes revisions commit in order and without
+// gaps: call it as late as possible.
+func nextRevision(ctx context.Context, tx pgx.Tx) (registry.Head, error) {
+	var h registry.Head
+	if err := tx.QueryRow(ctx, nextRevisionSQL).Scan(&h.Epoch, &h.Revision); err != nil {
+		return registry.Head{}, fmt.Errorf("take a revision: %w", err)
+	}
+	return h, nil
+}
+
+const (
+	insertChangeSQL = `
+	INSERT INTO changes (epoch, revision, kind, object_id, old_scope, new_scope, after)
+	VALUES (@epoch, @revision, @kind, @id, @old_scope, @new_scope, @after)`
+	notifySQL = `SELECT pg_notify($1, $2)`
+)
+
+// recordChange writes c's row at h and tells the followers on commit.
+func recordChange(ctx context.Context, tx pgx.Tx, h registry.Head, c change) error {
+	var after []byte
+	if c.after != nil {
+		var err error
+		if after, err = json.Marshal(c.after); err != nil {
+			return fmt.Errorf("encode the change: %w", err)
+		}
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(insertChangeSQL, pgx.NamedArgs{
+		"epoch": h.Epoch, "revision": h.Revision, "kind": c.kind, "id": c.id,
+		"old_scope": c.oldScope, "new_scope": c.newScope, "after": after,
+	})
+	batch.Queue(notifySQL, channel, h.Epoch+"."+strconv.FormatInt(h.Revision, 10))
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("record the change: %w", err)
+	}
+	return nil
+}
