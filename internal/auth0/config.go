@@ -1,0 +1,107 @@
+package auth0
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// DefaultTimeout bounds one call to the Management API, the token fetch
+// included. Auth0 answers a creation in half a second, and in two at worst.
+const DefaultTimeout = 10 * time.Second
+
+// Config says which tenant to use, and as whom.
+type Config struct {
+	Domain       string                 // "tenant.eu.auth0.com"; "http://127.0.0.1:8085" for loopback hosts only
+	ClientID     string                 // the control plane's own machine-to-machine application
+	ClientSecret func() (string, error) // read at each token fetch, so that a rotated secret is picked up
+	Audience     string                 // the agents' audience, such as "https://mcp.example.com/"
+	Installation string                 // names this installation in the metadata of its applications
+	Timeout      time.Duration          // of one call; 0 is DefaultTimeout
+	Transport    http.RoundTripper      // carries the calls; nil is a transport of its own, without a proxy
+}
+
+var (
+	domainRE       = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]{2,}$`)
+	installationRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?$`)
+)
+
+func (c Config) withDefaults() Config {
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Transport == nil {
+		c.Transport = newTransport()
+	}
+	return c
+}
+
+// check reports every fault of c at once, and returns where the tenant is.
+func (c Config) check() (endpoint, error) {
+	ep, err := parseDomain(c.Domain)
+	faults := []error{err}
+	if c.ClientID == "" {
+		faults = append(faults, errors.New("auth0: the client id of the management application is missing"))
+	}
+	if c.ClientSecret == nil {
+		faults = append(faults, errors.New("auth0: the client secret of the management application is missing"))
+	}
+	if !installationRE.MatchString(c.Installation) {
+		faults = append(faults, fmt.Errorf("auth0: installation %q: want 1 to 63 letters, digits, dots, dashes or underscores", c.Installation))
+	}
+	switch {
+	case c.Audience == "":
+		faults = append(faults, errors.New("auth0: the agents' audience is missing"))
+	case err == nil && sameAudience(c.Audience, ep.managementAudience()):
+		// An agent with a grant for it could change the tenant.
+		faults = append(faults, errors.New("auth0: the agents' audience must not be the Management API"))
+	}
+	return ep, errors.Join(faults...)
+}
+
+// managedBy marks the applications of this installation in their metadata.
+func (c Config) managedBy() string { return "credence/" + c.Installation }
+
+// sameAudience reports whether people could take a for b. Auth0 compares
+// identifiers byte by byte, but two audiences that differ in a slash are an
+// accident waiting to happen.
+func sameAudience(a, b string) bool {
+	return strings.EqualFold(strings.TrimRight(a, "/"), strings.TrimRight(b, "/"))
+}
+
+// endpoint is where a tenant is reached.
+type endpoint struct {
+	scheme string
+	host   string // with a port where the domain has one
+}
+
+func (e endpoint) url(path string) string { return e.scheme + "://" + e.host + path }
+
+// managementAudience is the audience of the tokens that open the Management API.
+func (e endpoint) managementAudience() string { return e.url("/api/v2/") }
+
+// parseDomain accepts a bare host name, which is reached by https, and the URL
+// of a loopback host, which may be plain http: an emulator in development.
+func parseDomain(domain string) (endpoint, error) {
+	if domainRE.MatchString(domain) {
+		return endpoint{scheme: "https", host: domain}, nil
+	}
+	u, err := url.Parse(domain)
+	if err != nil || u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
+		return endpoint{}, fmt.Errorf("auth0: domain %q: want a host name such as tenant.eu.auth0.com", domain)
+	}
+	if !isLoopback(u.Hostname()) {
+		return endpoint{}, fmt.Errorf("auth0: domain %q: plain http is for loopback hosts only", domain)
+	}
+	return endpoint{scheme: "http", host: u.Host}, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
