@@ -1,0 +1,109 @@
+package agents
+
+import (
+	"context"
+	"errors"
+
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+// Decommission removes the agent that ref names. Policy denies it from the
+// moment the registry has committed; then the secret store refuses it, then the
+// identity provider forgets its client. Its entity stays, disabled: tokens that
+// were issued live on, and an entity that is gone can be logged in to again.
+//
+// By id it may be repeated, and then finishes what a failure left undone; by
+// name only the living are found, so a repetition never hits the name's next
+// holder. It returns NotFound, Forbidden when the caller may not act for the
+// agent's team, PreconditionFailed, and Unavailable when a provider failed: the
+// agent is decommissioned all the same.
+func (s *Service) Decommission(ctx context.Context, by registry.Principal, ref string, pre registry.Precondition) error {
+	const action = "agent.decommission"
+	a, err := s.store.Agent(ctx, ref, registry.IsUUID(ref))
+	if err != nil {
+		return err
+	}
+	if !by.ActsFor(a.Team) {
+		return registry.Forbidden.Errorf("team_not_allowed", "the agent belongs to team %q, of which you are not a member", a.Team)
+	}
+	if isTornDown(a) {
+		return nil
+	}
+	actor := by.Actor(ctx)
+	gone, err := s.store.DecommissionAgent(ctx, a.ID, pre, action, actor)
+	if err != nil {
+		return err
+	}
+	workCtx, cancel := detached(ctx, s.options.Teardown)
+	defer cancel()
+	progress, err := s.teardown(workCtx, gone, everything, s.secrets.DisableEntity)
+	outcome, detail := registry.Success, ""
+	if err != nil {
+		outcome, detail = registry.Failure, publicText(err)
+	}
+	if recordErr := s.store.RecordTeardown(workCtx, gone, progress, action, outcome, detail, actor); recordErr != nil {
+		err = errors.Join(err, recordErr)
+	}
+	if err != nil {
+		e := registry.Unavailable.Wrap(err, "decommission_incomplete",
+			"the agent is decommissioned and denied everywhere, but a provider could not be told; DELETE /agents/"+gone.ID+" finishes it")
+		e.RetryAfter = retryAfter
+		return e
+	}
+	return nil
+}
+
+// isTornDown reports whether nothing of a decommissioned agent is left to undo.
+func isTornDown(a registry.Agent) bool {
+	if a.Lifecycle != registry.Decommissioned {
+		return false
+	}
+	for _, step := range registry.Steps {
+		if a.StepState(step) != registry.StepUndone {
+			return false
+		}
+	}
+	return true
+}
+
+// teardown takes back from both providers what was made of the agent: the secret store first,
+// since its refusal bites at once while a client's tokens live on. One failing
+// does not keep the other from being told. It returns how far it got.
+func (s *Service) teardown(ctx context.Context, a registry.Agent, made touched, retireEntity func(ctx context.Context, agentID string) error) ([]registry.Progress, error) {
+	var secretsErr, identityErr error
+	if made.entity {
+		secretsErr = retireEntity(ctx, a.ID)
+	}
+	if made.client {
+		identityErr = s.deleteClients(ctx, a)
+	}
+	return []registry.Progress{
+		undone(secretsErr, registry.StepEntity, registry.StepAlias),
+		undone(identityErr, registry.StepClient, registry.StepGrant),
+	}, errors.Join(secretsErr, identityErr)
+}
+
+func undone(err error, steps ...registry.StepName) registry.Progress {
+	if err != nil {
+		return registry.Progress{Steps: steps, State: registry.StepFailed, Error: publicText(err)}
+	}
+	return registry.Progress{Steps: steps, State: registry.StepUndone}
+}
+
+// deleteClients deletes the agent's client. When the identity provider's answer
+// to its creation was lost, the client is found by what it carries.
+func (s *Service) deleteClients(ctx context.Context, a registry.Agent) error {
+	clients := []string{a.ClientID}
+	if a.ClientID == "" {
+		var err error
+		if clients, err = s.identity.FindClients(ctx, a.ID); err != nil {
+			return err
+		}
+	}
+	for _, id := range clients {
+		if err := s.identity.DeleteClient(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

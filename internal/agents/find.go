@@ -1,0 +1,38 @@
+package agents
+
+import (
+	"context"
+
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+// Get returns the agent that ref, a name or an id, stands for. With tombstones,
+// which is for admins, it also finds the decommissioned. It returns NotFound or
+// Forbidden.
+func (s *Service) Get(ctx context.Context, by registry.Principal, ref string, tombstones bool) (registry.Agent, error) {
+	if tombstones && !by.Can(registry.Admin) {
+		return registry.Agent{}, adminOnly()
+	}
+	return s.store.Agent(ctx, ref, tombstones)
+}
+
+// List returns up to f.Limit agents and, when there are more, where the next
+// page begins after. It returns Forbidden when somebody else than an admin asks
+// for the decommissioned.
+func (s *Service) List(ctx context.Context, by registry.Principal, f registry.AgentFilter) ([]registry.Agent, *registry.AgentPosition, error) {
+	if f.Lifecycle == registry.Decommissioned && !by.Can(registry.Admin) {
+		return nil, nil, adminOnly()
+	}
+	limit := f.Limit
+	f.Limit++ // one more tells whether there is a next page
+	agents, err := s.store.Agents(ctx, f)
+	if err != nil || len(agents) <= limit {
+		return agents, nil, err
+	}
+	last := agents[limit-1]
+	return agents[:limit], &registry.AgentPosition{Name: last.Name, ID: last.ID}, nil
+}
+
+func adminOnly() error {
+	return registry.Forbidden.Errorf("permission_denied", "decommissioned agents are shown to admins only")
+}

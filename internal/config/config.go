@@ -1,0 +1,222 @@
+// Package config reads the server's configuration: flags, CREDENCE_* variables,
+// and for secrets CREDENCE_*_FILE. A flag wins over a variable, a variable over
+// the default.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Server is the whole configuration of a server. It is read once, in cmd, and
+// handed on in parts: a package receives the values it needs, never Server
+// itself.
+type Server struct {
+	Listen        string // host:port of the API
+	MetricsListen string // host:port of /metrics and pprof; "" turns them off
+	LogLevel      slog.Level
+	Shutdown      time.Duration // how long running requests may take to end
+	AllowedHosts  []string      // Host names that are served; empty serves all
+	TLS           TLS
+
+	DatabaseURL      Secret
+	DatabaseMaxConns int
+
+	Auth  Auth
+	Auth0 Auth0
+	Vault Vault
+
+	ProvisionTimeout time.Duration
+	TeardownTimeout  time.Duration
+}
+
+// TLS makes the API speak TLS, and with ClientCAFile mutual TLS.
+type TLS struct{ CertFile, KeyFile, ClientCAFile string }
+
+// Auth says whose tokens the API takes.
+type Auth struct {
+	Issuer     string
+	Audience   string
+	TeamsClaim string // "": the audience with "teams" behind it
+}
+
+// Auth0 locates the tenant in which agents get their clients.
+type Auth0 struct {
+	Domain       string
+	ClientID     string
+	ClientSecret Secret
+	Audience     string // of the agents' tokens
+	Installation string // tells this installation's clients from another's
+	Timeout      time.Duration
+}
+
+// Vault locates the secret store.
+type Vault struct {
+	Address      string
+	AgentAddress string // what agents are told; "" is Address
+	Namespace    string
+	CACertFile   string
+	RoleID       string
+	SecretID     Secret
+	AppRoleMount string
+	JWTMount     string
+	KVMount      string
+	Role         string
+	Timeout      time.Duration
+}
+
+// Setting is one thing to configure.
+type Setting struct {
+	Env      string // name of the variable; a secret's file is at Env + "_FILE"
+	Flag     string // name of the flag; a secret has Flag + "-file" only: arguments are visible to every process
+	Default  string
+	Usage    string
+	Secret   bool
+	Required bool
+
+	set func(*Server, value) error
+}
+
+// value is what was given for a setting.
+type value struct {
+	text string
+	file string // secrets only
+}
+
+// Settings lists everything that can be configured, in the order of the
+// documentation.
+func Settings() []Setting { return append([]Setting(nil), settings...) }
+
+// Source looks a name up, such as os.LookupEnv, or the flags that were given.
+type Source func(name string) (string, bool)
+
+// Load reads the configuration from the flags that were given and from the
+// environment. Its error names every fault and what to do, and no secret.
+func Load(flags, env Source) (Server, error) {
+	c, faults := read(flags, env, func(Setting) bool { return true })
+	if len(faults) == 0 {
+		faults = c.validate()
+	}
+	if len(faults) > 0 {
+		return Server{}, unusable(faults)
+	}
+	return c, nil
+}
+
+// LoadPart reads the settings with these variables' names alone, for commands
+// that need no others.
+func LoadPart(flags, env Source, names ...string) (Server, error) {
+	c, faults := read(flags, env, func(s Setting) bool { return slices.Contains(names, s.Env) })
+	if len(faults) > 0 {
+		return Server{}, unusable(faults)
+	}
+	return c, nil
+}
+
+func unusable(faults []error) error {
+	return fmt.Errorf("the configuration is not usable:\n%w", errors.Join(faults...))
+}
+
+func read(flags, env Source, wanted func(Setting) bool) (Server, []error) {
+	var c Server
+	var faults []error
+	for _, s := range settings {
+		if !wanted(s) {
+			continue
+		}
+		v, given, err := s.lookup(flags, env)
+		switch {
+		case err != nil:
+			faults = append(faults, err)
+		case !given && s.Required:
+			faults = append(faults, fmt.Errorf("%s is not set: %s", s.Env, s.Usage))
+		default:
+			if err := s.set(&c, v); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", s.Env, err))
+			}
+		}
+	}
+	return c, faults
+}
+
+func (s Setting) lookup(flags, env Source) (value, bool, error) {
+	if s.Secret {
+		if file, ok := flags(s.Flag + "-file"); ok {
+			return value{file: file}, true, nil
+		}
+		text, hasText := env(s.Env)
+		file, hasFile := env(s.Env + "_FILE")
+		hasText, hasFile = hasText && text != "", hasFile && file != ""
+		if hasText && hasFile {
+			return value{}, false, fmt.Errorf("both %s and %s_FILE are set: leave one", s.Env, s.Env)
+		}
+		return value{text: text, file: file}, hasText || hasFile, nil
+	}
+	if text, ok := flags(s.Flag); ok {
+		return value{text: text}, true, nil
+	}
+	if text, ok := env(s.Env); ok && text != "" {
+		return value{text: text}, true, nil
+	}
+	return value{text: s.Default}, s.Default != "", nil
+}
+
+func (c Server) validate() []error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Auth.Audience == c.Auth0.Audience {
+		fault("CREDENCE_AUTH_AUDIENCE and CREDENCE_AGENT_AUDIENCE are the same: agents' tokens would open the control plane")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		fault("CREDENCE_TLS_CERT_FILE and CREDENCE_TLS_KEY_FILE go together: set both or none")
+	}
+	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
+		fault("CREDENCE_TLS_CLIENT_CA_FILE needs CREDENCE_TLS_CERT_FILE and CREDENCE_TLS_KEY_FILE")
+	}
+	for env, raw := range map[string]string{"CREDENCE_VAULT_ADDRESS": c.Vault.Address, "CREDENCE_AUTH_ISSUER": c.Auth.Issuer} {
+		if err := checkURL(raw); err != nil {
+			fault("%s: %w", env, err)
+		}
+	}
+	for env, d := range map[string]time.Duration{
+		"CREDENCE_PROVISION_TIMEOUT": c.ProvisionTimeout, "CREDENCE_TEARDOWN_TIMEOUT": c.TeardownTimeout,
+		"CREDENCE_AUTH0_TIMEOUT": c.Auth0.Timeout, "CREDENCE_VAULT_TIMEOUT": c.Vault.Timeout, "CREDENCE_SHUTDOWN_TIMEOUT": c.Shutdown,
+	} {
+		if d <= 0 {
+			fault("%s must be more than 0", env)
+		}
+	}
+	return faults
+}
+
+// checkURL accepts https, and http on this machine alone.
+func checkURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil {
+		return fmt.Errorf("%q is not a URL such as https://host.example.com", raw)
+	}
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
+		return fmt.Errorf("%q must be https (http is for this machine only)", raw)
+	}
+	return nil
+}
+
+// splitList splits a list at commas and drops blanks.
+func splitList(s string) []string {
+	var items []string
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}

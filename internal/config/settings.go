@@ -1,0 +1,113 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settings is the one list of everything that can be configured. The flags, the
+// documentation and the check of docker-compose.yml follow from it.
+var settings = []Setting{
+	text("LISTEN", "127.0.0.1:8080", "host:port of the API", func(c *Server) *string { return &c.Listen }),
+	text("METRICS_LISTEN", "127.0.0.1:9090", "host:port of /metrics and /debug/pprof; off turns them off", func(c *Server) *string { return &c.MetricsListen }),
+	custom("LOG_LEVEL", "INFO", "DEBUG, INFO, WARN or ERROR", func(c *Server, s string) error { return c.LogLevel.UnmarshalText([]byte(s)) }),
+	custom("ALLOWED_HOSTS", "", "Host names that are served, separated by commas; empty serves all", func(c *Server, s string) error {
+		c.AllowedHosts = splitList(s)
+		return nil
+	}),
+	text("TLS_CERT_FILE", "", "PEM certificate of the API, re-read when it changes; empty: no TLS", func(c *Server) *string { return &c.TLS.CertFile }),
+	text("TLS_KEY_FILE", "", "PEM key of the API's certificate", func(c *Server) *string { return &c.TLS.KeyFile }),
+	text("TLS_CLIENT_CA_FILE", "", "PEM authorities of the callers' certificates; set it to require them (mutual TLS)", func(c *Server) *string { return &c.TLS.ClientCAFile }),
+
+	required(secret("DATABASE_URL", "PostgreSQL 17 or later, such as postgres://user:password@host:5432/credence", func(c *Server) *Secret { return &c.DatabaseURL })),
+	custom("DATABASE_MAX_CONNS", "16", "connections to the database at most", func(c *Server, s string) (err error) {
+		c.DatabaseMaxConns, err = positive(s)
+		return err
+	}),
+
+	required(text("AUTH_ISSUER", "", "issuer of the callers' tokens, as in their iss, such as https://tenant.eu.auth0.com/", func(c *Server) *string { return &c.Auth.Issuer })),
+	required(text("AUTH_AUDIENCE", "", "the control plane's own audience, such as https://credence.example.com/", func(c *Server) *string { return &c.Auth.Audience })),
+	text("TEAMS_CLAIM", "", "claim with the caller's teams; empty: the audience with \"teams\" behind it", func(c *Server) *string { return &c.Auth.TeamsClaim }),
+
+	required(text("AUTH0_DOMAIN", "", "tenant in which agents get their clients, such as tenant.eu.auth0.com", func(c *Server) *string { return &c.Auth0.Domain })),
+	required(text("AUTH0_CLIENT_ID", "", "Management API client of the control plane", func(c *Server) *string { return &c.Auth0.ClientID })),
+	required(secret("AUTH0_CLIENT_SECRET", "its secret", func(c *Server) *Secret { return &c.Auth0.ClientSecret })),
+	duration("AUTH0_TIMEOUT", "10s", "how long one call to Auth0 may take", func(c *Server) *time.Duration { return &c.Auth0.Timeout }),
+	required(text("AGENT_AUDIENCE", "", "audience of the agents' tokens, such as https://mcp.example.com/", func(c *Server) *string { return &c.Auth0.Audience })),
+	text("INSTALLATION", "default", "name of this installation; tells its clients in the tenant from another's", func(c *Server) *string { return &c.Auth0.Installation }),
+
+	required(text("VAULT_ADDRESS", "", "Vault or OpenBao, such as https://vault.example.com:8200", func(c *Server) *string { return &c.Vault.Address })),
+	text("VAULT_AGENT_ADDRESS", "", "the address that agents are told; empty: the same", func(c *Server) *string { return &c.Vault.AgentAddress }),
+	text("VAULT_NAMESPACE", "", "namespace of all mounts; empty: the root", func(c *Server) *string { return &c.Vault.Namespace }),
+	text("VAULT_CA_CERT_FILE", "", "PEM authorities of Vault's certificate; empty: the system's", func(c *Server) *string { return &c.Vault.CACertFile }),
+	required(text("VAULT_ROLE_ID", "", "AppRole of the control plane, as setup vault printed it", func(c *Server) *string { return &c.Vault.RoleID })),
+	required(secret("VAULT_SECRET_ID", "its secret id", func(c *Server) *Secret { return &c.Vault.SecretID })),
+	text("VAULT_APPROLE_MOUNT", "approle", "where the control plane logs in", func(c *Server) *string { return &c.Vault.AppRoleMount }),
+	text("VAULT_JWT_MOUNT", "jwt", "where agents log in", func(c *Server) *string { return &c.Vault.JWTMount }),
+	text("VAULT_KV_MOUNT", "secret", "the KV v2 engine with the agents' secrets", func(c *Server) *string { return &c.Vault.KVMount }),
+	text("VAULT_ROLE", "agent", "role with which agents log in", func(c *Server) *string { return &c.Vault.Role }),
+	duration("VAULT_TIMEOUT", "5s", "how long one call to Vault may take", func(c *Server) *time.Duration { return &c.Vault.Timeout }),
+
+	duration("PROVISION_TIMEOUT", "25s", "how long one registration may work at the providers", func(c *Server) *time.Duration { return &c.ProvisionTimeout }),
+	duration("TEARDOWN_TIMEOUT", "15s", "how long taking one agent back may work at the providers", func(c *Server) *time.Duration { return &c.TeardownTimeout }),
+	duration("SHUTDOWN_TIMEOUT", "45s", "how long running requests may take to end when the server stops", func(c *Server) *time.Duration { return &c.Shutdown }),
+}
+
+func custom(name, byDefault, usage string, set func(*Server, string) error) Setting {
+	return Setting{
+		Env: "CREDENCE_" + name, Flag: flagName(name), Default: byDefault, Usage: usage,
+		set: func(c *Server, v value) error { return set(c, v.text) },
+	}
+}
+
+func text(name, byDefault, usage string, field func(*Server) *string) Setting {
+	return custom(name, byDefault, usage, func(c *Server, s string) error {
+		*field(c) = s
+		return nil
+	})
+}
+
+func duration(name, byDefault, usage string, field func(*Server) *time.Duration) Setting {
+	return custom(name, byDefault, usage, func(c *Server, s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return fmt.Errorf("%q is not a duration such as 10s or 2m", s)
+		}
+		*field(c) = d
+		return nil
+	})
+}
+
+func secret(name, usage string, field func(*Server) *Secret) Setting {
+	return Setting{
+		Env: "CREDENCE_" + name, Flag: flagName(name), Usage: usage, Secret: true,
+		set: func(c *Server, v value) error {
+			*field(c) = Secret(v)
+			_, err := field(c).Value() // a file that is not there is a fault of today
+			return err
+		},
+	}
+}
+
+func required(s Setting) Setting {
+	s.Required = true
+	return s
+}
+
+func positive(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 10_000 {
+		return 0, fmt.Errorf("%q is not a number between 1 and 10000", s)
+	}
+	return n, nil
+}
+
+func flagName(name string) string {
+	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
+}
+
+// Level returns the handler options for a log at the configured level.
+func (c Server) Level() *slog.HandlerOptions { return &slog.HandlerOptions{Level: c.LogLevel} }

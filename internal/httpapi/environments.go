@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/credenceproject/credence/api"
+	"github.com/credenceproject/credence/internal/authn"
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+// ListEnvironments handles GET /environments.
+func (s *Server) ListEnvironments(ctx context.Context, req api.ListEnvironmentsRequestObject) (api.ListEnvironmentsResponseObject, error) {
+	limit, err := pageLimit(req.Params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	after, err := readCursor(req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := s.rulebook.Environments(ctx, after.Name, limit)
+	if err != nil {
+		return nil, err
+	}
+	page := api.ListEnvironments200JSONResponse{Items: make([]api.Environment, len(items))}
+	for i, item := range items {
+		page.Items[i] = environmentToAPI(item)
+	}
+	if next != "" {
+		page.NextCursor = cursor(position{Name: next})
+	}
+	return page, nil
+}
+
+// GetEnvironment handles GET /environments/{name}.
+func (s *Server) GetEnvironment(ctx context.Context, req api.GetEnvironmentRequestObject) (api.GetEnvironmentResponseObject, error) {
+	v, err := s.rulebook.Environment(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	unchanged, err := notModified(req.Params.IfNoneMatch, v.Tag())
+	if err != nil {
+		return nil, err
+	}
+	if unchanged {
+		return api.GetEnvironment304Response{Headers: api.GetEnvironment304ResponseHeaders{ETag: etag(v.Tag())}}, nil
+	}
+	return api.GetEnvironment200JSONResponse{Headers: api.GetEnvironment200ResponseHeaders{ETag: etag(v.Tag())}, Body: environmentToAPI(v)}, nil
+}
+
+// PutEnvironment handles PUT /environments/{name}.
+func (s *Server) PutEnvironment(ctx context.Context, req api.PutEnvironmentRequestObject) (api.PutEnvironmentResponseObject, error) {
+	pre, err := precondition(req.Params.IfMatch, req.Params.IfNoneMatch)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.schemas.Environment(req.Name, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	saved, created, err := s.rulebook.PutEnvironment(ctx, authn.PrincipalFrom(ctx), v, pre)
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		return api.PutEnvironment200JSONResponse{Headers: api.PutEnvironment200ResponseHeaders{ETag: etag(saved.Tag())}, Body: environmentToAPI(saved)}, nil
+	}
+	location := "/environments/" + saved.Name
+	return api.PutEnvironment201JSONResponse{
+		Headers: api.PutEnvironment201ResponseHeaders{ETag: etag(saved.Tag()), Location: &location},
+		Body:    environmentToAPI(saved),
+	}, nil
+}
+
+// DeleteEnvironment handles DELETE /environments/{name}.
+func (s *Server) DeleteEnvironment(ctx context.Context, req api.DeleteEnvironmentRequestObject) (api.DeleteEnvironmentResponseObject, error) {
+	pre, err := precondition(req.Params.IfMatch, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.rulebook.DeleteEnvironment(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
+		return nil, err
+	}
+	return api.DeleteEnvironment204Response{}, nil
+}
+
+func environmentToAPI(e registry.Environment) api.Environment {
+	created, updated := times(e.Meta)
+	return api.Environment{
+		Name: e.Name, AllowedEndpoints: notNil(e.AllowedEndpoints), Grants: api.EnvironmentGrants(e.Grants), MaxStaleness: e.MaxStaleness,
+		ReservedNames: notNil(e.ReservedNames), Revision: e.Revision, CreatedAt: created, UpdatedAt: updated,
+	}
+}

@@ -1,0 +1,86 @@
+// Package httpapi serves the REST API. It translates between the wire types of
+// package api and the domain types of package registry, and decides nothing
+// itself: one file per tag of openapi.yaml, one table of who may call what
+// (operations.go), and one place where an error becomes a response (problem.go).
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/credenceproject/credence"
+	"github.com/credenceproject/credence/api"
+	"github.com/credenceproject/credence/internal/agents"
+	"github.com/credenceproject/credence/internal/registry"
+	"github.com/credenceproject/credence/internal/rulebook"
+	"github.com/credenceproject/credence/internal/schema"
+	"github.com/credenceproject/credence/internal/telemetry"
+)
+
+// Authenticator says who a bearer token belongs to. *authn.Verifier implements it.
+type Authenticator interface {
+	Authenticate(ctx context.Context, token string) (registry.Principal, error)
+}
+
+// Auditor records refusals. *postgres.Store implements it.
+type Auditor interface {
+	RecordAudit(ctx context.Context, e registry.AuditEvent) error
+}
+
+// Options is what the API is made of. Everything but AllowedHosts is required.
+type Options struct {
+	Agents        *agents.Service
+	Rulebook      *rulebook.Service
+	Schemas       *schema.Validator
+	Authenticator Authenticator
+	Auditor       Auditor
+	Health        *Health
+	Handout       Handout
+	Metrics       *telemetry.HTTPMetrics
+	Log           *slog.Logger
+	AllowedHosts  []string // Host names that are served; empty serves all
+}
+
+// Handout is what a new agent is told beside its own credentials.
+type Handout struct {
+	TokenEndpoint string
+	Audience      string // of the agent's tokens
+	VaultAddress  string
+	VaultAuthPath string // such as auth/jwt/login
+	VaultRole     string
+	SecretPaths   func(registry.Agent) SecretPaths
+}
+
+// SecretPaths are the folders whose secrets an agent may read.
+type SecretPaths struct{ Own, Team, Common string }
+
+// Server implements api.StrictServerInterface.
+type Server struct {
+	agents   *agents.Service
+	rulebook *rulebook.Service
+	schemas  *schema.Validator
+	health   *Health
+	handout  Handout
+}
+
+var _ api.StrictServerInterface = (*Server)(nil)
+
+// New returns the API as an HTTP handler.
+func New(o Options) *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = handleError(o.Log)
+	e.Use(requestID, observe(o.Log, o.Metrics), recoverPanics, allowHosts(o.AllowedHosts))
+
+	s := &Server{agents: o.Agents, rulebook: o.Rulebook, schemas: o.Schemas, health: o.Health, handout: o.Handout}
+	gate := gate{authenticator: o.Authenticator, auditor: o.Auditor, log: o.Log}
+	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{
+		OperationMiddlewares: gate.middlewares(operations),
+	})
+	e.GET("/openapi.yaml", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/yaml", credence.OpenAPI)
+	})
+	return e
+}

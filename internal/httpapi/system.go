@@ -1,0 +1,76 @@
+package httpapi
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/credenceproject/credence/api"
+)
+
+// Check is one thing that readiness tells of. A check that is Vital makes the
+// process unready; any other is a detail (invariant F2).
+type Check struct {
+	Name  string // as openapi.yaml lists them
+	Vital bool
+	// Probe returns what is amiss. The text of its error is shown to anybody
+	// who can reach the port.
+	Probe func(ctx context.Context) error
+}
+
+// Health says whether the process should get requests.
+type Health struct {
+	version  string
+	checks   []Check
+	draining atomic.Bool
+}
+
+// NewHealth returns the health of a process of that version.
+func NewHealth(version string, checks ...Check) *Health {
+	return &Health{version: version, checks: checks}
+}
+
+// Drain makes the process unready: it is about to stop.
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// probeTimeout bounds one probe, so that readiness answers in time.
+const probeTimeout = 2 * time.Second
+
+// Healthz handles GET /healthz.
+func (s *Server) Healthz(context.Context, api.HealthzRequestObject) (api.HealthzResponseObject, error) {
+	return api.Healthz200JSONResponse{Status: api.Ok, Version: &s.health.version}, nil
+}
+
+// Readyz handles GET /readyz.
+func (s *Server) Readyz(ctx context.Context, _ api.ReadyzRequestObject) (api.ReadyzResponseObject, error) {
+	r := s.health.readiness(ctx)
+	if !r.Ready {
+		return api.Readyz503JSONResponse(r), nil
+	}
+	return api.Readyz200JSONResponse(r), nil
+}
+
+func (h *Health) readiness(ctx context.Context) api.Readiness {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	r := api.Readiness{Ready: true, Checks: make([]api.Check, len(h.checks), len(h.checks)+1)}
+	var wg sync.WaitGroup
+	for i, c := range h.checks {
+		wg.Go(func() {
+			r.Checks[i] = api.Check{Name: api.CheckName(c.Name), Ok: true}
+			if err := c.Probe(ctx); err != nil {
+				r.Checks[i].Ok, r.Checks[i].Reason = false, optional(err.Error())
+			}
+		})
+	}
+	wg.Wait()
+	for i, c := range h.checks {
+		r.Ready = r.Ready && (r.Checks[i].Ok || !c.Vital)
+	}
+	if h.draining.Load() {
+		r.Ready = false
+		r.Checks = append(r.Checks, api.Check{Name: api.CheckName("draining"), Reason: optional("the process is about to stop")})
+	}
+	return r
+}
