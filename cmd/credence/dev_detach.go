@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// startDetached runs this command again as a process of its own, waits until it
+// is ready, and shows what it said.
+func startDetached(ctx context.Context, io streams) error {
+	state := devStateIn(".")
+	if running, pid, err := state.holder(); err != nil || running {
+		return errors.Join(err, fmt.Errorf("a dev system runs in this directory already (process %d); stop it with credence dev stop", pid))
+	}
+	if err := os.MkdirAll(state.dir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	out, err := os.OpenFile(state.outFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", state.outFile(), err)
+	}
+	defer out.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" || a == "--detach=true" })
+	// It must outlive us, so it gets no context of ours.
+	child := exec.Command(self, args...) //nolint:gosec,noctx // our own program with our own arguments, outliving us
+	child.Stdout, child.Stderr = out, out
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := child.Start(); err != nil {
+		return fmt.Errorf("start the dev system: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+
+	_ = os.Remove(state.infoFile())
+	err = poll(ctx, 3*time.Minute, func() (bool, error) {
+		select {
+		case <-ended:
+			return false, errors.New("the dev system ended while it started")
+		default:
+		}
+		info, err := state.read()
+		return err == nil && info.Ready, nil
+	})
+	said, readErr := os.ReadFile(state.outFile())
+	if readErr == nil {
+		_, _ = io.out.Write(said)
+	}
+	if err != nil {
+		_ = child.Process.Signal(syscall.SIGTERM)
+		return fmt.Errorf("%w; see %s", err, state.outFile())
+	}
+	fmt.Fprintf(io.out, "\nIt runs in the background as process %d. Stop it with: credence dev stop\n", child.Process.Pid)
+	return nil
+}
