@@ -56,7 +56,7 @@ func New(ctx context.Context, c Config, o Observer) (*Client, error) {
 		o = nobody{}
 	}
 	guarded := &guard{endpoint: ep, base: c.Transport}
-	tokens := newTokenSource(ctx, c, ep, guarded)
+	tokens := newTokenSource(ctx, c, ep, guarded, o)
 	options := []management.Option{
 		management.WithNoRetries(),
 		management.WithDebug(false),

@@ -68,7 +68,7 @@ func (c *Client) FindClients(ctx context.Context, agentID string) ([]string, err
 		err := c.call(ctx, opListClients, func(ctx context.Context) (err error) {
 			list, err = c.management.Client.List(ctx,
 				management.Parameter("app_type", appType),
-				management.IncludeFields("client_id", "name", "client_metadata"),
+				management.IncludeFields("client_id", "client_metadata"),
 				management.PerPage(pageSize), management.Page(page))
 			if err == nil && (list == nil || list.Start != page*pageSize) {
 				err = errIncomplete

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,7 +62,6 @@ func TestCreateClientSendsOnePostWhateverHappens(t *testing.T) {
 	}{
 		"the connection drops after reading":    {dropAfterReading, registry.Unavailable, 0},
 		"the connection drops after the commit": {dropAfterCommit, registry.Unavailable, 0},
-		"it hangs past the deadline":            {hangAfterCommit, registry.Unavailable, 0},
 		"the body is cut":                       {truncate, registry.Unavailable, 0},
 		"the rate limit":                        {answer(429, `{"statusCode":429,"error":"Too Many Requests","message":"Global limit has been reached","errorCode":"too_many_requests"}`, "Retry-After", "3"), registry.Unavailable, 3 * time.Second},
 		"a broken server":                       {answer(500, `{"statusCode":400}`), registry.Unavailable, 0},
@@ -77,20 +77,12 @@ func TestCreateClientSendsOnePostWhateverHappens(t *testing.T) {
 		"a success without an id":               {answer(201, `{"client_secret":"abc"}`), registry.Unavailable, 0},
 		"a success with an id that is a path":   {answer(201, `{"client_id":"../x","client_secret":"abc"}`), registry.Unavailable, 0},
 		"a success that is not JSON":            {answer(201, `<html>`), registry.Unavailable, 0},
-		"a success without end":                 {answer(201, `{"name":"`+strings.Repeat("x", maxResponse)+`"}`), registry.Unavailable, 0},
+		"a success without end":                 {answer(201, `{"client_id":"abc","client_secret":"abc","name":"`+strings.Repeat("x", maxResponse)+`"}`), registry.Unavailable, 0},
 		"a bad request":                         {answer(400, `{"statusCode":400,"error":"Bad Request","message":"no","errorCode":"invalid_body"}`), registry.Refused, 0},
 		"a missing scope":                       {answer(403, `{"statusCode":403,"error":"Forbidden","message":"no","errorCode":"insufficient_scope"}`), registry.Refused, 0},
 	} {
-		if err := c.Ping(t.Context()); err != nil { // so that the deadline is the call's
-			t.Fatal(err)
-		}
 		tn.faults.set("POST", clientsPath, row.fault)
-		ctx, cancel := t.Context(), context.CancelFunc(func() {})
-		if strings.Contains(name, "deadline") {
-			ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
-		}
-		got, err := c.CreateClient(ctx, newAgent(), "intent-1")
-		cancel()
+		got, err := c.CreateClient(t.Context(), newAgent(), "intent-1")
 		known, ok := registry.AsError(err)
 		if !ok || known.Kind != row.kind || known.RetryAfter != row.after {
 			t.Errorf("%s: %+v, want %s after %s", name, known, row.kind, row.after)
@@ -102,6 +94,42 @@ func TestCreateClientSendsOnePostWhateverHappens(t *testing.T) {
 			t.Errorf("%s: %d POSTs, want 1", name, n)
 		}
 	}
+}
+
+func TestCreateClientSendsOnePostWhenItHangsPastTheDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &faults{}
+		e, config := offline(t, nil, func(next http.Handler) http.Handler {
+			f.next = next
+			return f
+		})
+		c, err := New(t.Context(), config.Config, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.set("POST", clientsPath, hangAfterCommit)
+		start := time.Now()
+		_, err = c.CreateClient(t.Context(), newAgent(), "intent")
+		if !errors.Is(err, registry.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the timeout of the configuration: %v", err)
+		}
+		if took := time.Since(start); took != DefaultTimeout {
+			t.Errorf("took %s, want %s", took, DefaultTimeout)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start = time.Now()
+		if _, err := c.CreateClient(ctx, newAgent(), "intent"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the caller's deadline: %v", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %s, want 1s", took)
+		}
+		if f.count() != 2 || len(e.Clients()) != 2 {
+			t.Errorf("%d POSTs and %d applications for two calls", f.count(), len(e.Clients()))
+		}
+	})
 }
 
 func TestCreateClientRefusesWhatAuth0WouldWithoutACall(t *testing.T) {

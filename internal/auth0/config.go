@@ -15,7 +15,10 @@ import (
 // included. Auth0 answers a creation in half a second, and in two at worst.
 const DefaultTimeout = 10 * time.Second
 
-// Config says which tenant to use, and as whom.
+// Config says which tenant to use, and as whom. The control plane's application
+// needs these scopes of the Management API: create, read and delete:clients, and
+// create, read and update:client_grants. It needs no read:client_keys, and must
+// not have it: with it one could read every agent's secret.
 type Config struct {
 	Domain       string                 // "tenant.eu.auth0.com"; "http://127.0.0.1:8085" for loopback hosts only
 	ClientID     string                 // the control plane's own machine-to-machine application

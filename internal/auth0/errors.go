@@ -28,7 +28,8 @@ const (
 	maxRetryAfter = 5 * time.Minute
 )
 
-// responseError is an answer of Auth0 that is not a success.
+// responseError is an answer of Auth0 that is not a success. It holds Auth0's own
+// words and never leaves the package: translate makes a redacted cause of it.
 type responseError struct {
 	method, path string
 	status       int
@@ -38,7 +39,7 @@ type responseError struct {
 }
 
 func (e *responseError) Error() string {
-	return redact(fmt.Sprintf("%s %s: %d %s %q", e.method, e.path, e.status, e.code, e.text))
+	return fmt.Sprintf("%s %s: %d %s %q", e.method, e.path, e.status, e.code, e.text)
 }
 
 // limitRE recognises the limit of entities by its words. The documentation names
@@ -123,8 +124,8 @@ func (op operation) refusal(e *responseError) string {
 		return "Auth0 refuses the control plane's own credentials: check the client id and secret of its management application, and that it is authorized for the Management API"
 	case e.isEntityLimit():
 		return fmt.Sprintf("Auth0 refused to %s: the tenant's limit is reached; delete what is not used, or upgrade the plan", op.does)
-	case e.status == http.StatusForbidden && e.code == "insufficient_scope":
-		return fmt.Sprintf("Auth0 refused to %s: grant the scope %s to the control plane's management application and run `credence setup auth0`", op.does, op.scope)
+	case e.code == "insufficient_scope":
+		return fmt.Sprintf("Auth0 refused to %s: grant the scope %s to the control plane's management application", op.does, op.scope)
 	}
 	return fmt.Sprintf("Auth0 refused to %s: %s", op.does, cmp.Or(op.advice, "the server's log says why"))
 }

@@ -21,7 +21,7 @@ func (c *Client) EnsureGrant(ctx context.Context, clientID string, scopes []stri
 	if !clientIDRE.MatchString(clientID) {
 		return "", registry.Refused.Errorf(codeRefused, "%q is not a client id of Auth0", clientID)
 	}
-	scopes = slices.Compact(append([]string{}, slices.Sorted(slices.Values(scopes))...)) // none is [], never null
+	scopes = asSet(scopes)
 	// The SDK decodes answers into what it was given: it gets copies.
 	grant := &management.ClientGrant{ClientID: new(clientID), Audience: new(c.config.Audience), Scope: new(slices.Clone(scopes))}
 	exists := false
@@ -45,7 +45,10 @@ func (c *Client) EnsureGrant(ctx context.Context, clientID string, scopes []stri
 	if grant, err = c.findGrant(ctx, clientID); err != nil {
 		return "", err
 	}
-	return grant.GetID(), c.alignGrant(ctx, grant, scopes)
+	if err := c.alignGrant(ctx, grant, scopes); err != nil {
+		return "", err
+	}
+	return grant.GetID(), nil
 }
 
 // findGrant returns the client's grant for the agents' audience.
@@ -97,7 +100,12 @@ func (c *Client) alignGrant(ctx context.Context, grant *management.ClientGrant, 
 }
 
 // sameSet reports whether a and b hold the same strings, in whatever order.
-func sameSet(a, b []string) bool {
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(slices.Compact(a), slices.Compact(b))
+func sameSet(a, b []string) bool { return slices.Equal(asSet(a), asSet(b)) }
+
+// asSet returns the strings in order, each once, and never nil: no scopes are []
+// on the wire, not null.
+func asSet(s []string) []string {
+	set := append([]string{}, s...)
+	slices.Sort(set)
+	return slices.Compact(set)
 }

@@ -115,6 +115,9 @@ func TestEnsureGrantRepeatsAfterEveryFault(t *testing.T) {
 		if _, err := c.EnsureGrant(t.Context(), made.ClientID, scopes); err != nil {
 			t.Errorf("%s: after the fault: %v", name, err)
 		}
+		if tn.count("PATCH", grantsPath+"/cgr_1") != 0 {
+			t.Errorf("%s: somebody else's grant was changed", name)
+		}
 		all := tn.Clients()
 		if grants := all[len(all)-1].Grants; len(grants) != 1 || !sameSet(grants[0].Scope, scopes) {
 			t.Errorf("%s: grants: %+v", name, grants)

@@ -3,6 +3,7 @@ package auth0
 import (
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,12 +24,13 @@ var (
 	denseRE = regexp.MustCompile(`[A-Za-z0-9_+=-]{43,}`)
 )
 
-// redact returns text without the given secrets and without what looks like one,
+// redact returns text without the given secrets, as they are or escaped, and without what looks like one,
 // cut to a length that fits a log.
 func redact(text string, secrets ...string) string {
 	for _, secret := range secrets {
 		if secret != "" {
-			text = strings.NewReplacer(secret, redacted, url.QueryEscape(secret), redacted).Replace(text)
+			quoted := strconv.Quote(secret)
+			text = strings.NewReplacer(secret, redacted, url.QueryEscape(secret), redacted, quoted[1:len(quoted)-1], redacted).Replace(text)
 		}
 	}
 	text = namedSecretRE.ReplaceAllString(text, "${1}"+redacted)

@@ -180,5 +180,8 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 		served.Body = http.NoBody
 	}
 	p.handler.ServeHTTP(w, served)
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
 	return w.Result(), nil
 }

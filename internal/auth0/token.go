@@ -29,14 +29,15 @@ type tokenSource struct {
 	config   Config
 	endpoint endpoint
 	client   *http.Client
+	observer Observer
 	flight   singleflight.Group
 
 	mu      sync.Mutex
 	current *oauth2.Token
 }
 
-func newTokenSource(ctx context.Context, c Config, ep endpoint, transport http.RoundTripper) *tokenSource {
-	return &tokenSource{ctx: ctx, config: c, endpoint: ep, client: &http.Client{Transport: transport}}
+func newTokenSource(ctx context.Context, c Config, ep endpoint, transport http.RoundTripper, o Observer) *tokenSource {
+	return &tokenSource{ctx: ctx, config: c, endpoint: ep, client: &http.Client{Transport: transport}, observer: o}
 }
 
 // token returns a valid management token.
@@ -77,7 +78,9 @@ func (s *tokenSource) forget(token string) {
 
 // fetch gets a token. A token that does not say when it ends serves those who
 // wait for it and is not kept.
-func (s *tokenSource) fetch() (string, error) {
+func (s *tokenSource) fetch() (token string, err error) {
+	start := time.Now()
+	defer func() { s.observer.Observe(provider, opToken.name, start, err) }()
 	secret, err := s.config.ClientSecret()
 	if err != nil {
 		return "", registry.Unavailable.Wrap(fmt.Errorf("read the management client secret: %w", err),
@@ -92,12 +95,12 @@ func (s *tokenSource) fetch() (string, error) {
 		EndpointParams: url.Values{"audience": {s.endpoint.managementAudience()}},
 		AuthStyle:      oauth2.AuthStyleInParams, // probing would send the secret twice
 	}
-	token, err := request.Token(context.WithValue(ctx, oauth2.HTTPClient, s.client))
+	fetched, err := request.Token(context.WithValue(ctx, oauth2.HTTPClient, s.client))
 	if err != nil {
 		return "", opToken.translate(err, secret)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current = token
-	return token.AccessToken, nil
+	s.current = fetched
+	return fetched.AccessToken, nil
 }

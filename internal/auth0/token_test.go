@@ -49,7 +49,7 @@ func TestPingFetchesATokenOnceAndTellsTheObserver(t *testing.T) {
 	if err := c.DeleteClient(cancelled(t), "abc"); !errors.Is(err, context.Canceled) || !errors.Is(err, registry.Unavailable) {
 		t.Errorf("a cancelled call: %v", err)
 	}
-	want := []string{"auth0 ping ok", "auth0 ping ok", "auth0 ping ok", "auth0 list_clients ok", "auth0 delete_client failed"}
+	want := []string{"auth0 fetch_token ok", "auth0 ping ok", "auth0 ping ok", "auth0 ping ok", "auth0 list_clients ok", "auth0 delete_client failed"}
 	if diff := cmp.Diff(want, seen.operations); diff != "" {
 		t.Errorf("observed -want +got:\n%s", diff)
 	}

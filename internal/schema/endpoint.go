@@ -73,11 +73,9 @@ func looksLikeAddress(host string) bool {
 }
 
 // validHost accepts the names of RFC 1123 in lower case, without the root's dot.
+// Their length is bounded by that of an entry.
 func validHost(host string) bool {
 	host = strings.TrimPrefix(host, "*.")
-	if host == "" || len(host) > 253 {
-		return false
-	}
 	for label := range strings.SplitSeq(host, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return false

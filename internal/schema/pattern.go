@@ -2,13 +2,13 @@ package schema
 
 import "regexp/syntax"
 
-// parsePattern parses a pattern as RE2 does and measures it.
-func parsePattern(pattern string) (re *syntax.Regexp, size int, err error) {
-	re, err = syntax.Parse(pattern, syntax.Perl)
+// measurePattern parses a pattern as RE2 does and returns its patternSize.
+func measurePattern(pattern string) (int, error) {
+	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	return re, patternSize(re), nil
+	return patternSize(re), nil
 }
 
 // patternSize estimates from above, before it is compiled, how large a program

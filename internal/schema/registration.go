@@ -120,8 +120,8 @@ func (v *Validator) checkConfig(d *document, typeSchema func(string) (json.RawMe
 	}
 	schema, err := v.configs.compile(source)
 	if err != nil {
-		// Not %w: that the schema is Invalid is not the caller's fault.
-		return fmt.Errorf("compile the schema of agent type %s: %v", name, err)
+		// Text, not %w: that the schema is Invalid is not the caller's fault.
+		return fmt.Errorf("compile the schema of agent type %s: %s", name, err.Error())
 	}
 	value, err := decode(config)
 	if err != nil {

@@ -115,7 +115,7 @@ func TestRegistrationReportsEveryFault(t *testing.T) {
 		{"null", `null`, []fault{{"", "type"}}},
 		{"unknown fields at every level", `{"name":"a","team":"t","agent_type":"support","environment":"e","owner":"o",
 			"Name":"b","a/b~":1,"capabilities":[{"name":"c","outptu":{}}],"quota":{"rps":1},
-			"config":{"nope":1,"route":{"to":"x","bcc":"y"}}}`, []fault{
+			"config":{"nope":1,"x_known":"","a/b":"","route":{"to":"x","bcc":"y"}}}`, []fault{
 			{"/Name", "unknown_field"}, {"/a~1b~0", "unknown_field"}, {"/capabilities/0/outptu", "unknown_field"},
 			{"/config/nope", "unknown_field"}, {"/config/route/bcc", "unknown_field"}, {"/quota/rps", "unknown_field"},
 		}},

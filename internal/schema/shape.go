@@ -157,7 +157,7 @@ func (s *shape) pattern(at, text string) {
 	if s.patternSize > maxPatternSizes {
 		return
 	}
-	_, size, err := parsePattern(text)
+	size, err := measurePattern(text)
 	if err != nil {
 		s.faults.add(at, "invalid_pattern", "must be a regular expression as RE2 reads it, so without lookaround and backreferences")
 		return

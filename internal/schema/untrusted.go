@@ -116,7 +116,7 @@ var metaschema = sync.OnceValues(func() (*Compiled, error) {
 func (c *Compiled) measurePatterns() {
 	c.patterns = map[*regexp.Regexp]int{}
 	measure := func(re *regexp.Regexp) {
-		if _, size, err := parsePattern(re.String()); err == nil {
+		if size, err := measurePattern(re.String()); err == nil {
 			c.patterns[re] = size
 		}
 	}

@@ -26,6 +26,7 @@ func TestCheckAcceptsWhatIsInteroperable(t *testing.T) {
 		"the smallest exponent":    `1e-308`,
 		"nesting of 64":            strings.Repeat("[", 64) + strings.Repeat("]", 64),
 		"one key in two objects":   `[{"a":1},{"a":{"a":1}},{"a":1}]`,
+		"a key within and after":   `{"a":{"b":{"c":1}},"b":2,"c":3}`,
 		"many keys":                manyKeys(1000, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,6 +108,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"its negative", `-1e9999999`, registry.Invalid, "number_out_of_range", "", "exponent"},
 		{"its inverse", `1e-9999999`, registry.Invalid, "number_out_of_range", "", "exponent"},
 		{"an exponent that overflows int", `0e99999999999999999999`, registry.Invalid, "number_out_of_range", "", "exponent"},
+		{"an exponent that wraps around to 0", `1e18446744073709551616`, registry.Invalid, "number_out_of_range", "", "exponent"},
 		{"309", `1e309`, registry.Invalid, "number_out_of_range", "", "exponent"},
 		{"a mantissa that overflows", `10e308`, registry.Invalid, "number_out_of_range", "", "too large"},
 		{"310 digits", "1" + strings.Repeat("0", 309), registry.Invalid, "number_out_of_range", "", "too large"},

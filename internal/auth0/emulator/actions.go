@@ -3,6 +3,7 @@ package emulator
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
 // actionSchema lists what POST /actions/actions accepts.
@@ -32,7 +33,7 @@ var actionPatchSchema = actionSchema.without("deploy")
 
 // edit applies the properties of a checked body to a draft. A secret without a
 // value keeps the value that it has.
-func (d draft) edit(doc document, e *Emulator) (draft, error) {
+func (d draft) edit(doc document, now time.Time) (draft, error) {
 	if v, ok := doc["name"]; ok {
 		d.name = stringOf(v)
 	}
@@ -57,17 +58,17 @@ func (d draft) edit(doc document, e *Emulator) (draft, error) {
 		}
 	}
 	if v, ok := doc["secrets"].([]any); ok {
-		d.secrets = editSecrets(d.secrets, v, e)
+		d.secrets = editSecrets(d.secrets, v, now)
 	}
 	d.revision++
 	return d, nil
 }
 
-func editSecrets(old []secret, entries []any, e *Emulator) []secret {
+func editSecrets(old []secret, entries []any, now time.Time) []secret {
 	var kept []secret
 	for _, entry := range entries {
 		entry := entry.(map[string]any)
-		s := secret{name: stringOf(entry["name"]), updatedAt: e.opts.Now()}
+		s := secret{name: stringOf(entry["name"]), updatedAt: now}
 		if value, ok := entry["value"]; ok {
 			s.value = stringOf(value)
 		} else if i := slices.IndexFunc(old, func(o secret) bool { return o.name == s.name }); i >= 0 {
@@ -102,11 +103,11 @@ func (e *Emulator) createAction(w http.ResponseWriter, r *http.Request) (reply, 
 	if err := actionSchema.check(doc); err != nil {
 		return reply{}, err
 	}
-	d, err := draft{runtime: defaultRuntime, dependencies: []any{}}.edit(doc, e)
+	now := e.opts.Now()
+	d, err := draft{runtime: defaultRuntime, dependencies: []any{}}.edit(doc, now)
 	if err != nil {
 		return reply{}, err
 	}
-	now := e.opts.Now()
 	a := &action{id: newUUID(), draft: d, status: statusPending, createdAt: now, updatedAt: now}
 	if doc["deploy"] == true {
 		a, _ = a.deploy(d, statusPending, now)
@@ -197,10 +198,10 @@ func (e *Emulator) updateAction(w http.ResponseWriter, r *http.Request) (reply, 
 		return reply{}, noAction()
 	}
 	a := *old
-	if a.draft, err = old.draft.edit(patch, e); err != nil {
+	a.status, a.updatedAt = statusPending, e.opts.Now()
+	if a.draft, err = old.draft.edit(patch, a.updatedAt); err != nil {
 		return reply{}, err
 	}
-	a.status, a.updatedAt = statusPending, e.opts.Now()
 	if err := e.nameFree(&a); err != nil {
 		return reply{}, err
 	}

@@ -231,6 +231,22 @@ func TestADraftMustBeBuiltBeforeItIsDeployed(t *testing.T) {
 	}
 }
 
+func TestActionNamesAreUnique(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t, options{})
+	tn.newAction(t, "one", claimsCode)
+	two := tn.newAction(t, "two", claimsCode)
+	for _, a := range []answer{
+		tn.manage(t, "POST", "actions/actions", `{"name":"one","supported_triggers":[{"id":"credentials-exchange"}]}`),
+		tn.manage(t, "PATCH", "actions/actions/"+two, `{"name":"one"}`),
+	} {
+		if a.status != http.StatusConflict {
+			t.Errorf("got %d %s", a.status, a.body)
+		}
+	}
+	tn.must(t, "PATCH", "actions/actions/"+two, `{"name":"two"}`)
+}
+
 func TestBindingsAreReplacedAsAWhole(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t, options{})

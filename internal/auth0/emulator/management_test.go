@@ -28,6 +28,10 @@ func TestManagementNeedsItsOwnToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.advance(time.Second)
+	foreign, err := other.MintUserToken(emulator.UserToken{Subject: "x", Audience: tn.url + "api/v2/", Scope: "create:clients"})
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	const unsigned = "eyJhbGciOiJub25lIn0.eyJzY29wZSI6ImNyZWF0ZTpjbGllbnRzIn0."
 	tests := []struct {
@@ -38,7 +42,7 @@ func TestManagementNeedsItsOwnToken(t *testing.T) {
 		{"no token", "", 401, nil},
 		{"not a token", "x.y.z", 401, nil},
 		{"an unsigned token", unsigned, 401, nil},
-		{"a token of another tenant", other.token, 401, nil},
+		{"a token of another tenant", foreign, 401, nil},
 		{"an expired token", old, 401, nil},
 		{"a token for another audience", agentToken, 401, nil},
 		{"a token without the scope", readerToken, 403, "insufficient_scope"},
@@ -193,9 +197,9 @@ func TestClientDefaults(t *testing.T) {
 func TestClientMetadataIsMerged(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t, options{})
-	id, _ := tn.agent(t, `,"client_metadata":{"team":"a","agent_id":"1"}`)
+	id, _ := tn.agent(t, `,"client_metadata":{"team":"a","agent_id":"1","kept":"yes"}`)
 	c := tn.must(t, "PATCH", "clients/"+id, `{"client_metadata":{"team":"b","agent_id":null,"environment":"production"}}`)
-	want := map[string]any{"team": "b", "environment": "production"}
+	want := map[string]any{"team": "b", "environment": "production", "kept": "yes"}
 	if diff := cmp.Diff(want, c["client_metadata"]); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -66,8 +65,8 @@ func (o Options) withDefaults() (Options, error) {
 	if err != nil {
 		return o, fmt.Errorf("parsing the issuer: %w", err)
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || !strings.HasSuffix(o.Issuer, "/") {
-		return o, fmt.Errorf("issuer %q is not an http(s) URL with a trailing slash", o.Issuer)
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || o.Issuer != u.Scheme+"://"+u.Host+"/" {
+		return o, fmt.Errorf("issuer %q is not a scheme (http or https), a host and a slash", o.Issuer)
 	}
 	for _, r := range []Rate{o.ManagementRate, o.TokenRate} {
 		if r != (Rate{}) && (r.PerSecond <= 0 || r.Burst <= 0) {
