@@ -138,7 +138,7 @@ func auth0Config(cfg config.Server) auth0.Config {
 
 func vaultConfig(cfg config.Server) vault.Config {
 	return vault.Config{
-		Address: cfg.Vault.Address, Namespace: cfg.Vault.Namespace, CACertFile: cfg.Vault.CACertFile,
+		Address: cfg.Vault.Address, AllowPlaintext: cfg.Vault.Plaintext, Namespace: cfg.Vault.Namespace, CACertFile: cfg.Vault.CACertFile,
 		RoleID: cfg.Vault.RoleID, SecretID: cfg.Vault.SecretID.Value,
 		AppRoleMount: cfg.Vault.AppRoleMount, JWTMount: cfg.Vault.JWTMount, KVMount: cfg.Vault.KVMount, Role: cfg.Vault.Role,
 		Timeout: cfg.Vault.Timeout,

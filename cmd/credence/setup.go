@@ -86,7 +86,7 @@ VAULT_TOKEN or in a file. A second run changes nothing and says so.`,
 		Args: cobra.NoArgs,
 	}
 	names := []string{
-		"CREDENCE_VAULT_ADDRESS", "CREDENCE_VAULT_NAMESPACE", "CREDENCE_VAULT_CA_CERT_FILE", "CREDENCE_VAULT_APPROLE_MOUNT",
+		"CREDENCE_VAULT_ADDRESS", "CREDENCE_VAULT_PLAINTEXT", "CREDENCE_VAULT_NAMESPACE", "CREDENCE_VAULT_CA_CERT_FILE", "CREDENCE_VAULT_APPROLE_MOUNT",
 		"CREDENCE_VAULT_JWT_MOUNT", "CREDENCE_VAULT_KV_MOUNT", "CREDENCE_VAULT_ROLE", "CREDENCE_VAULT_TIMEOUT", "CREDENCE_AGENT_AUDIENCE",
 	}
 	addServerFlags(cmd, names...)
@@ -154,7 +154,7 @@ func (f vaultSetupFlags) setupConfig(cmd *cobra.Command, cfg config.Server, env 
 		jwksURL = strings.TrimSuffix(f.issuer, "/") + "/.well-known/jwks.json"
 	}
 	sc := vault.SetupConfig{
-		Address: cfg.Vault.Address, Token: token, Namespace: cfg.Vault.Namespace, CACertFile: cfg.Vault.CACertFile, Timeout: cfg.Vault.Timeout,
+		Address: cfg.Vault.Address, AllowPlaintext: cfg.Vault.Plaintext, Token: token, Namespace: cfg.Vault.Namespace, CACertFile: cfg.Vault.CACertFile, Timeout: cfg.Vault.Timeout,
 		JWTMount: cfg.Vault.JWTMount, KVMount: cfg.Vault.KVMount, AppRoleMount: cfg.Vault.AppRoleMount, Role: cfg.Vault.Role,
 		Issuer: f.issuer, JWKSURL: jwksURL, Audience: cfg.Auth0.Audience, TokenTTL: f.tokenTTL, TokenMaxTTL: f.tokenMaxTTL,
 		IssueSecretID: f.secretIDFile != "", DryRun: f.dryRun,

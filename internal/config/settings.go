@@ -40,6 +40,10 @@ var settings = []Setting{
 	text("INSTALLATION", "default", "name of this installation; tells its clients in the tenant from another's", func(c *Server) *string { return &c.Auth0.Installation }),
 
 	required(text("VAULT_ADDRESS", "", "Vault or OpenBao, such as https://vault.example.com:8200", func(c *Server) *string { return &c.Vault.Address })),
+	custom("VAULT_PLAINTEXT", "false", "true allows http to a Vault on another host: for a private network alone", func(c *Server, s string) (err error) {
+		c.Vault.Plaintext, err = boolean(s)
+		return err
+	}),
 	text("VAULT_AGENT_ADDRESS", "", "the address that agents are told; empty: the same", func(c *Server) *string { return &c.Vault.AgentAddress }),
 	text("VAULT_NAMESPACE", "", "namespace of all mounts; empty: the root", func(c *Server) *string { return &c.Vault.Namespace }),
 	text("VAULT_CA_CERT_FILE", "", "PEM authorities of Vault's certificate; empty: the system's", func(c *Server) *string { return &c.Vault.CACertFile }),
@@ -103,6 +107,16 @@ func positive(s string) (int, error) {
 		return 0, fmt.Errorf("%q is not a number between 1 and 10000", s)
 	}
 	return n, nil
+}
+
+func boolean(s string) (bool, error) {
+	switch s {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", s)
 }
 
 func flagName(name string) string {

@@ -64,7 +64,7 @@ func (c SetupConfig) AgentPolicy() string {
 	return orDefault(c.AppRole, DefaultAppRole) + "-" + orDefault(c.Role, DefaultRole)
 }
 
-// controlPlanePolicyName cannot be the name of AgentPolicy: validate sees to it.
+// controlPlanePolicyName is never that of AgentPolicy: validate sees to it.
 func (c SetupConfig) controlPlanePolicyName() string { return c.AppRole + "-control-plane" }
 
 // Setup prepares the store of c for Credence: the JWT auth mount with its role,
@@ -248,8 +248,8 @@ func (c SetupConfig) validate() error {
 		return invalid("the issuer of the agents' tokens is missing")
 	case c.Audience == "" || strings.HasPrefix(c.Audience, "/"): // which would make the claim a JSON pointer
 		return invalid("the audience of the agents' tokens must be a URL such as https://mcp.example.com/")
-	case c.AgentPolicy() == c.controlPlanePolicyName():
-		return invalid("the role %s would have the control plane's policy", c.Role)
+	case c.AgentPolicy() == c.controlPlanePolicyName() || c.AgentPolicy() == c.DatabasePolicy():
+		return invalid("the role %s would have another one's policy", c.Role)
 	}
 	err := firstError(
 		validPath("JWT mount", c.JWTMount), validPath("KV mount", c.KVMount), validPath("AppRole mount", c.AppRoleMount),

@@ -62,9 +62,9 @@ func TestSetupDryRunWritesNothing(t *testing.T) {
 		t.Errorf("the dry run changed something: %s", diff)
 	}
 	w.setup.DryRun = false
-	real := w.mustSetup()
+	prepared := w.mustSetup()
 	w.setup.DryRun = true
-	if diff := cmp.Diff(vault.Result{Report: report(true, setup.Unchanged), RoleID: real.RoleID}, w.mustSetup()); diff != "" {
+	if diff := cmp.Diff(vault.Result{Report: report(true, setup.Unchanged), RoleID: prepared.RoleID}, w.mustSetup()); diff != "" {
 		t.Errorf("after a real run: %s", diff)
 	}
 }
@@ -136,15 +136,17 @@ func TestSetupLeavesMountsOfAnotherTypeAlone(t *testing.T) {
 	for name, row := range map[string]struct {
 		path string
 		body map[string]any
+		want string
 	}{
-		"jwt is userpass": {"sys/auth/jwt", map[string]any{"type": "userpass"}},
-		"kv is version 1": {"sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]any{"version": "1"}}},
-		"approle is jwt":  {"sys/auth/approle", map[string]any{"type": "jwt"}},
+		"jwt is userpass": {"sys/auth/jwt", map[string]any{"type": "userpass"}, "auth/jwt is of type userpass, not jwt"},
+		"kv is version 1": {"sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]any{"version": "1"}}, "secret is of type kv 1, not kv 2"},
+		"approle is jwt":  {"sys/auth/approle", map[string]any{"type": "jwt"}, "auth/approle is of type jwt, not approle"},
 	} {
 		w := bareWorld(t)
 		w.write(w.root, row.path, row.body)
-		if _, err := vault.Setup(t.Context(), w.setup); !isRefused(err) {
-			t.Errorf("%s: Setup() = %v, want Refused", name, err)
+		_, err := vault.Setup(t.Context(), w.setup)
+		if e, ok := registry.AsError(err); !ok || e.Kind != registry.Refused || !strings.Contains(e.Message, row.want) {
+			t.Errorf("%s: Setup() = %v, want Refused: %s", name, err, row.want)
 		}
 	}
 }

@@ -256,10 +256,21 @@ func (c *calls) Observe(_, operation string, _ time.Time, err error) {
 // wait returns once at least n calls of the operation succeeded.
 func (c *calls) wait(t *testing.T, operation string, n int) {
 	t.Helper()
+	c.waitFor(t, c.good, operation, n)
+}
+
+// waitFailed returns once at least n calls of the operation failed.
+func (c *calls) waitFailed(t *testing.T, operation string, n int) {
+	t.Helper()
+	c.waitFor(t, c.bad, operation, n)
+}
+
+func (c *calls) waitFor(t *testing.T, counter map[string]int, operation string, n int) {
+	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
 		c.mu.Lock()
-		got, changed := c.good[operation], c.changed
+		got, changed := counter[operation], c.changed
 		c.mu.Unlock()
 		if got >= n {
 			return
