@@ -28,7 +28,7 @@ Exit codes: 0 done · 1 failed · 2 wrong usage · 3 not found · 4 denied ·
 	}
 	d.bind(cmd)
 	cmd.AddCommand(d.registerCommand(), d.getCommand(), d.listCommand(), d.deleteCommand())
-	return withUsageErrors(cmd)
+	return cmd
 }
 
 // completionTimeout is how long a shell waits for names.

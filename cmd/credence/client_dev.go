@@ -27,7 +27,7 @@ func (d *developer) devSystem() (*devInfo, error) {
 	}
 	for {
 		file := devStateIn(dir).infoFile()
-		info, err := readDevInfo(file)
+		info, err := readDevInfo(file, os.Geteuid())
 		switch {
 		case err == nil:
 			return info, nil
@@ -46,7 +46,7 @@ const maxDevInfo = 64 << 10
 // readDevInfo reads a dev.json that is the user's own and nobody else can read.
 // Another's, in a directory above such as /tmp, could send the user's token to
 // whom it likes.
-func readDevInfo(file string) (*devInfo, error) {
+func readDevInfo(file string, user int) (*devInfo, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us up
 	if err != nil {
 		return nil, fmt.Errorf("read the dev system's file: %w", err)
@@ -58,7 +58,7 @@ func readDevInfo(file string) (*devInfo, error) {
 	}
 	owner, ok := about.Sys().(*syscall.Stat_t)
 	switch {
-	case !about.Mode().IsRegular() || !ok || owner.Uid != uint32(os.Geteuid()): //nolint:gosec // a uid is not negative here
+	case !about.Mode().IsRegular() || !ok || int64(owner.Uid) != int64(user):
 		return nil, advise(fmt.Errorf("%s is not a file of yours, so it is not trusted", file),
 			"Say where the server is with --server and give a token in CREDENCE_TOKEN.")
 	case about.Mode().Perm()&0o077 != 0:

@@ -24,7 +24,7 @@ type devFlags struct {
 	detach                           bool
 }
 
-func devCommand(env lookup, io streams) *cobra.Command {
+func devCommand(io streams) *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{
 		Use:   "dev",

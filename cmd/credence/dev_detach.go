@@ -56,7 +56,7 @@ func startDetached(ctx context.Context, io streams) error {
 		_, _ = io.out.Write(said)
 	}
 	if err != nil {
-		_ = child.Process.Signal(syscall.SIGTERM)
+		_ = child.Process.Signal(syscall.SIGTERM) // it may have ended already
 		return fmt.Errorf("%w; see %s", err, state.outFile())
 	}
 	fmt.Fprintf(io.out, "\nIt runs in the background as process %d. Stop it with: credence dev stop\n", child.Process.Pid)

@@ -11,7 +11,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -36,11 +35,7 @@ func main() {
 func run(ctx context.Context, args []string, env lookup, io streams) error {
 	root := newRoot(env, io)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil // we were asked to stop, and did
-	}
-	return err
+	return root.ExecuteContext(ctx)
 }
 
 func newRoot(env lookup, io streams) *cobra.Command {
@@ -55,7 +50,7 @@ func newRoot(env lookup, io streams) *cobra.Command {
 	root.SetOut(io.out)
 	root.SetErr(io.err)
 	root.AddCommand(
-		serverCommand(env, io), migrateCommand(env, io), setupCommand(env, io), devCommand(env, io),
+		serverCommand(env, io), migrateCommand(env, io), setupCommand(env, io), devCommand(io),
 		agentCommand(io, env), tokenCommand(io, env), healthcheckCommand(io, env),
 	)
 	return withUsageErrors(root)

@@ -64,7 +64,11 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 	defer pool.Close()
 	store := postgres.NewStore(pool)
 
-	identity, err := auth0.New(ctx, auth0Config(cfg), providerMetrics)
+	// Requests that are under way when we are asked to stop still need the
+	// providers: those are let go only once the API has drained.
+	providerCtx, letGo := context.WithCancel(context.WithoutCancel(ctx))
+	defer letGo()
+	identity, err := auth0.New(providerCtx, auth0Config(cfg), providerMetrics)
 	if err != nil {
 		return err
 	}
@@ -109,8 +113,11 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 	at := addresses{API: apiListener.Addr().String()}
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return secrets.Run(ctx) })
-	g.Go(func() error { return serveUntilDone(ctx, apiServer, apiListener, cfg.Shutdown, health.Drain) })
+	g.Go(func() error { return secrets.Run(providerCtx) })
+	g.Go(func() error {
+		defer letGo()
+		return serveUntilDone(ctx, apiServer, apiListener, cfg.Shutdown, health.Drain)
+	})
 	if cfg.MetricsListen != "off" {
 		l, err := listen(ctx, cfg.MetricsListen, "--metrics-listen")
 		if err != nil {

@@ -67,7 +67,7 @@ With --as it prints the dev system's own token of that person, for its API.`,
 		}
 		return d.printToken(token, f)
 	})
-	return withUsageErrors(cmd)
+	return cmd
 }
 
 func (d *developer) printToken(t apiclient.Token, f tokenFlags) error {
@@ -137,13 +137,12 @@ func (d *developer) fillInEndpoint(cmd *cobra.Command, r *apiclient.TokenRequest
 		return nil
 	}
 	dev, err := d.devSystem()
-	if r.Endpoint != "" && (err != nil || dev == nil || dev.TokenEndpoint != r.Endpoint) {
-		return nil // the endpoint may have an audience of its own
-	}
-	if err != nil {
+	switch own := err == nil && dev != nil; {
+	case r.Endpoint != "" && (!own || dev.TokenEndpoint != r.Endpoint):
+		return nil // the endpoint may know the audience by itself
+	case err != nil:
 		return err
-	}
-	if dev == nil {
+	case dev == nil:
 		return usageErrorf(cmd, "no token endpoint is given: --token-endpoint, or CREDENCE_TOKEN_ENDPOINT, is the one that the registration answered")
 	}
 	r.Endpoint = dev.TokenEndpoint
