@@ -41,7 +41,9 @@ func (s *Service) Decommission(ctx context.Context, by registry.Principal, ref s
 	if err != nil {
 		outcome, detail = registry.Failure, publicText(err)
 	}
-	if recordErr := s.store.RecordTeardown(workCtx, gone, progress, action, outcome, detail, actor); recordErr != nil {
+	noteCtx, cancelNote := detached(ctx, s.options.Teardown) // a provider that hangs must not use up the note's time
+	defer cancelNote()
+	if recordErr := s.store.RecordTeardown(noteCtx, gone, progress, action, outcome, detail, actor); recordErr != nil {
 		err = errors.Join(err, recordErr)
 	}
 	if err != nil {

@@ -83,7 +83,11 @@ func (s *Service) record(ctx context.Context, r Registration, intentID string, a
 			return registry.Agent{}, fmt.Errorf("make an agent id: %w", err)
 		}
 		a.ID = id.String()
-		recorded, err := s.store.CreateAgent(ctx, registry.NewAgent{Agent: a, IntentID: intentID, Rules: rules}, actor)
+		// A caller who hangs up while the row is written must not leave one that
+		// nobody carries on.
+		writeCtx, cancel := detached(ctx, s.options.Teardown)
+		recorded, err := s.store.CreateAgent(writeCtx, registry.NewAgent{Agent: a, IntentID: intentID, Rules: rules}, actor)
+		cancel()
 		if e, ok := registry.AsError(err); ok && e.Code == "rules_changed" && attempt < maxRuleChanges {
 			continue
 		}
@@ -108,7 +112,9 @@ func (s *Service) takeBack(ctx context.Context, a registry.Agent, made touched, 
 	if err != nil {
 		detail = "not wholly taken back: " + publicText(cause)
 	}
-	if recordErr := s.store.RecordTeardown(ctx, gone, progress, action, registry.Failure, detail, actor); recordErr != nil {
+	noteCtx, cancelNote := detached(ctx, s.options.Teardown) // a provider that hangs must not use up the note's time
+	defer cancelNote()
+	if recordErr := s.store.RecordTeardown(noteCtx, gone, progress, action, registry.Failure, detail, actor); recordErr != nil {
 		err = errors.Join(err, recordErr)
 	}
 	if err != nil {

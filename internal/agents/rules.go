@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,9 +70,10 @@ func admit(r Registration, rules registry.Rules) (registry.Agent, error) {
 			Detail: fmt.Sprintf("agents of type %q may have %q, not %q", t.Name, t.AllowedScopes, scope),
 		})
 	}
-	most := t.DefaultQuota // no max_quota: the default is the most
+	most := t.DefaultQuota // what max_quota does not say, the default bounds
 	if t.MaxQuota != nil {
-		most = *t.MaxQuota
+		most.RequestsPerSecond = cmp.Or(t.MaxQuota.RequestsPerSecond, most.RequestsPerSecond)
+		most.RequestsPerDay = cmp.Or(t.MaxQuota.RequestsPerDay, most.RequestsPerDay)
 	}
 	var fault *registry.FieldError
 	if a.Quota.RequestsPerSecond, fault = quota("requests_per_second", r.Quota.RequestsPerSecond, t.DefaultQuota.RequestsPerSecond, most.RequestsPerSecond); fault != nil {

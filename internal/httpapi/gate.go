@@ -2,11 +2,13 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,6 +19,13 @@ import (
 
 // maxBody is the most that a request's document may have, in bytes.
 const maxBody = 1 << 20
+
+// requestTimeout bounds what one request may wait for, so that a registry that
+// hangs is answered with 503. What goes on at the providers has bounds of its own.
+const requestTimeout = 10 * time.Second
+
+// auditTimeout is how long writing the row of a refusal may take.
+const auditTimeout = 5 * time.Second
 
 // gate is what a request passes before its handler: a token, a permission, a
 // readable document, in this order. What a handler refuses for its team comes
@@ -41,6 +50,9 @@ func (g gate) middlewares(operations map[string]operation) map[string][]echo.Mid
 func (g gate) pass(op operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
 			var document []byte
 			err := func() error {
 				if err := g.authenticate(c); err != nil {
@@ -129,6 +141,9 @@ func (g gate) auditRefusal(c echo.Context, op operation, document []byte, refusa
 			event.Team = named.Team
 		}
 	}
+	// Hanging up must not keep a refusal out of the log.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
+	defer cancel()
 	if err := g.auditor.RecordAudit(ctx, event); err != nil {
 		g.log.ErrorContext(ctx, "a refusal could not be audited", "action", op.action, "error", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,14 +98,23 @@ func allowHosts(allowed []string) echo.MiddlewareFunc {
 			if len(allowed) == 0 {
 				return next(c)
 			}
-			host := c.Request().Host
-			if name, _, err := net.SplitHostPort(host); err == nil {
-				host = name
-			}
-			if slices.Contains(allowed, host) {
+			host := hostName(c.Request().Host)
+			if slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) }) {
 				return next(c)
 			}
 			return echo.NewHTTPError(http.StatusMisdirectedRequest, "this server is not known by that host name")
 		}
 	}
+}
+
+// hostName is the name in a Host field: without a port and, of an IPv6 address,
+// without its brackets (RFC 9110, section 7.2).
+func hostName(field string) string {
+	if name, _, err := net.SplitHostPort(field); err == nil {
+		return name
+	}
+	if strings.HasPrefix(field, "[") && strings.HasSuffix(field, "]") {
+		return field[1 : len(field)-1]
+	}
+	return field
 }

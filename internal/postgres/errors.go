@@ -22,20 +22,28 @@ const (
 	deadlockDetected     = "40P01"
 	transactionTimedOut  = "25P04"
 	idleInTxTimedOut     = "25P03"
+	untranslatable       = "22021"
 )
 
 // retryAfter is when a caller may come back after the database failed it.
 const retryAfter = time.Second
 
 // translate turns the driver's errors that mean something to callers into
-// registry errors: NotFound for no rows, Unavailable when the database is away,
-// too slow or shutting down. Other errors, registry errors among them, pass.
+// registry errors: NotFound for no rows, Malformed for text that the database
+// cannot hold (U+0000, or what is not UTF-8), Unavailable when it is away, too
+// slow or shutting down. Other errors, registry errors among them, pass.
 func translate(err error) error {
+	if err == nil {
+		return nil
+	}
 	if _, ok := registry.AsError(err); ok {
 		return err
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return registry.NotFound.Wrap(err, "not_found", "there is nothing of that name")
+	}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == untranslatable {
+		return registry.Malformed.Wrap(err, "invalid_parameter", "the request has a text with bytes that are no characters")
 	}
 	if isUnavailable(err) {
 		e := registry.Unavailable.Wrap(err, "database_unavailable", "the registry's database did not answer in time; repeat the call")

@@ -1,0 +1,134 @@
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/credenceproject/credence/internal/testdb"
+)
+
+// TestInvariant_D2_NoSecretIsWritten searches for the bytes of every secret that
+// was issued, after traffic of every kind, in all that the server leaves behind.
+func TestInvariant_D2_NoSecretIsWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "CREDENCE_AUTH0_TIMEOUT", "1s", "CREDENCE_VAULT_TIMEOUT", "1s")
+	trafficOfEveryKind(w)
+	places := visible(t, w.cmd.Process.Pid)
+	places["the metrics"] = w.metricsPage()
+	w.stop(t)
+	places["the log"] = w.stderr.bytes()
+	places["the standard output"] = w.stdout.bytes()
+	places["the database"] = testdb.Dump(t, w.dsn)
+
+	issued := w.secrets.all()
+	if len(issued) < 12 {
+		t.Fatalf("only %d secrets were issued", len(issued))
+	}
+	for place, content := range places {
+		for secret, what := range issued {
+			if bytes.Contains(content, []byte(secret)) {
+				t.Errorf("%s is in %s", what, place)
+			}
+		}
+	}
+	// The search finds what is there.
+	for place, needle := range map[string]string{"the database": "test|developer", "the log": `"route":"/agents"`, "the metrics": "credence_"} {
+		if !bytes.Contains(places[place], []byte(needle)) {
+			t.Errorf("%s lacks %q: was it searched at all?", place, needle)
+		}
+	}
+}
+
+// trafficOfEveryKind registers, fails, refuses, logs in and deletes.
+func trafficOfEveryKind(w *world) {
+	w.t.Helper()
+	dev := w.as(w.developer)
+	for i := range 3 {
+		r := dev.register(registration(fmt.Sprintf("agent-%d", i), nil))
+		token, _ := w.vaultToken(w.agentToken(r))
+		w.read(r.Vault.SecretPaths.Own, token)
+		w.as(w.agentToken(r)).get("/agents").want(w.t, 401)
+		// Secrets where none belong.
+		dev.with("X-Request-Id", r.Credentials.ClientSecret+"!").get("/agents/"+r.Credentials.ClientSecret).want(w.t, 404)
+		dev.get("/agents?cursor="+r.Credentials.ClientSecret).want(w.t, 422)
+	}
+	faults := []func() (*proxy, *fault){
+		func() (*proxy, *fault) { return w.auth0, &fault{method: "POST", path: "/api/v2/clients", do: truncate} },
+		func() (*proxy, *fault) {
+			return w.auth0, &fault{method: "POST", path: "/api/v2/client-grants", do: answerWith(400, "{}")}
+		},
+		func() (*proxy, *fault) {
+			return w.vault, &fault{method: "PUT", path: "/v1/identity/entity-alias", do: answerWith(403, "{}")}
+		},
+	}
+	for _, f := range faults {
+		at, fault := f()
+		at.set(fault)
+		if got := dev.post("/agents", registration("failing", nil)).status; got < 500 {
+			w.t.Errorf("a registration with a fault: %d", got)
+		}
+		at.set(nil)
+	}
+	dev.post("/agents", registration("refused", map[string]any{"team": otherTeam})).want(w.t, 403)
+	w.revokeAll()
+	dev.delete("/agents/agent-0").want(w.t, 204)
+}
+
+// TestInvariant_C6_WhatWasBegunIsAudited: the intent before the providers are
+// called, the outcome after it, and refused writes, each with who and in which
+// request.
+func TestInvariant_C6_WhatWasBegunIsAudited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dev := w.as(w.developer)
+	id := func(request string) caller { return dev.with("X-Request-Id", request) }
+	var r struct{ Agent struct{ ID string } }
+	answer := id("r1").post("/agents", registration("audited", nil)).want(t, 201)
+	r.Agent.ID = strings.TrimPrefix(string(answer.body[bytes.Index(answer.body, []byte(`"id":"`)):][:42]), `"id":"`)
+	w.vault.set(&fault{method: "PUT", path: "/v1/identity/entity-alias", do: answerWith(403, `{"errors":["`+raw+`"]}`)})
+	id("r2").post("/agents", registration("failing", nil)).want(t, 502)
+	w.vault.set(nil)
+	id("r3").delete("/agents/audited").want(t, 204)
+	id("r4").post("/agents", registration("elsewhere", map[string]any{"team": otherTeam})).want(t, 403)
+	w.as(w.token("test|reader", []string{"agents:read"}, team)).with("X-Request-Id", "r5").post("/agents", registration("unseen", nil)).want(t, 403)
+	w.as(w.outsider).with("X-Request-Id", "r6").delete("/agents/audited").want(t, 404)
+	id("r7").put("/teams/"+team, `{}`).want(t, 403)
+
+	want := []string{
+		"r1 test|developer agent.register intent audited customer-success",
+		"r1 test|developer agent.register success audited customer-success",
+		"r2 test|developer agent.register intent failing customer-success",
+		"r2 test|developer agent.take_back intent failing customer-success",
+		"r2 test|developer agent.register failure failing customer-success",
+		"r3 test|developer agent.decommission intent audited customer-success",
+		"r3 test|developer agent.decommission success audited customer-success",
+		"r4 test|developer agent.register denied elsewhere platform",
+		// Permission is asked before the body is read, which is not known then.
+		"r5 test|reader agent.register denied  ",
+		"r7 test|developer team.put denied customer-success ",
+	}
+	if diff := cmp.Diff(want, auditLog(w)); diff != "" {
+		t.Errorf("audit_events (-want +got):\n%s", diff)
+	}
+	if bytes.Contains(testdb.Dump(t, w.dsn), []byte(raw)) {
+		t.Error("a provider's raw text is in the database")
+	}
+}
+
+// auditLog is the log of the requests r1, r2 and so on, in order.
+func auditLog(w *world) []string {
+	w.t.Helper()
+	conn := must(pgx.Connect(w.t.Context(), w.dsn))(w.t)
+	defer func() { _ = conn.Close(w.t.Context()) }()
+	rows, _ := conn.Query(w.t.Context(), `
+		SELECT concat_ws(' ', request_id, actor, action, outcome, object_name, team)
+		FROM audit_events WHERE request_id LIKE 'r_' ORDER BY id`) // CollectRows returns the query's error
+	lines := must(pgx.CollectRows(rows, pgx.RowTo[string]))(w.t)
+	return slices.Clip(lines)
+}
