@@ -86,9 +86,13 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 	}
 	service := agents.NewService(store, identity, secrets, telemetry.NewStepMetrics(metrics), log,
 		agents.Options{Provisioning: cfg.ProvisionTimeout, Teardown: cfg.TeardownTimeout})
+	schemaIsRight := schemaProbe(store)
+	startCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	_ = schemaIsRight(startCtx) // so that it is known if the database goes away before anybody asks
+	cancel()
 	health := httpapi.NewHealth(version(),
 		httpapi.Check{Name: "database", Probe: databaseProbe(store)},
-		httpapi.Check{Name: "schema", Vital: true, Probe: schemaProbe(store)},
+		httpapi.Check{Name: "schema", Vital: true, Probe: schemaIsRight},
 		httpapi.Check{Name: "identity_provider", Probe: told(identity.Ping)},
 		httpapi.Check{Name: "secret_store", Probe: told(secrets.Ping)},
 	)

@@ -25,7 +25,7 @@ func (s *Service) provision(ctx context.Context, a registry.Agent, intentID stri
 	var creds registry.Credentials
 	err := s.step(ctx, a, registry.StepClient, func() (p registry.Progress, err error) {
 		creds, err = s.identity.CreateClient(ctx, a, intentID)
-		t.client = !errors.Is(err, registry.Refused) // any other answer may have created it
+		t.client = !errors.Is(err, registry.Refused) && !errors.Is(err, registry.ErrNotSent) // any other answer may have created it
 		return registry.Progress{ClientID: creds.ClientID}, err
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ type Store interface {
 // IdentityProvider gives an agent its OAuth client. *auth0.Client implements it.
 type IdentityProvider interface {
 	// CreateClient creates the agent's client, once. After any error but
-	// Refused it is unknown whether the client exists.
+	// Refused and ErrNotSent it is unknown whether the client exists.
 	CreateClient(ctx context.Context, a registry.Agent, intentID string) (registry.Credentials, error)
 	// FindClients returns the ids of all clients that were made for the agent.
 	FindClients(ctx context.Context, agentID string) ([]string, error)

@@ -22,8 +22,8 @@ var clientIDRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // intentID names the attempt and ends up in the application's metadata.
 //
 // It sends one POST /clients and never repeats it, because Auth0 takes no
-// idempotency key. After Refused no application was made. After every other
-// error, Unavailable and a cancelled context included, the outcome is unknown:
+// idempotency key. After Refused and after ErrNotSent no application was made. After
+// every other error, Unavailable and a cancelled context included, the outcome is unknown:
 // the caller must treat it so, and look with FindClients before it tries again.
 // An application is also left behind when its answer lacks the id or the secret.
 func (c *Client) CreateClient(ctx context.Context, a registry.Agent, intentID string) (registry.Credentials, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -92,11 +93,14 @@ func (op operation) translate(err error, secrets ...string) error {
 	if err == nil {
 		return nil
 	}
-	if known, ok := registry.AsError(err); ok { // of the token that the call needed
-		return fmt.Errorf("auth0: %s: %w", op.does, known)
+	if _, ok := registry.AsError(err); ok { // of the token that the call needed
+		return fmt.Errorf("auth0: %s: %w", op.does, err)
 	}
 	refused, ok := errors.AsType[*responseError](err)
 	cause := withoutSecrets(err, secrets...)
+	if notSent(err) {
+		cause = fmt.Errorf("%w: %w", registry.ErrNotSent, cause)
+	}
 	switch {
 	case !ok:
 		return op.unavailable(cause)
@@ -109,6 +113,13 @@ func (op operation) translate(err error, secrets ...string) error {
 		unavailable.Message = fmt.Sprintf("Auth0's rate limit is reached: could not %s", op.does)
 	}
 	return unavailable
+}
+
+// notSent reports whether the call surely did not reach Auth0: there was no token
+// for it, or no connection.
+func notSent(err error) bool {
+	dial, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, registry.ErrNotSent) || (ok && dial.Op == "dial")
 }
 
 // unavailable says that the call may succeed later, and that it may have

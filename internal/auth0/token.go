@@ -40,7 +40,8 @@ func newTokenSource(ctx context.Context, c Config, ep endpoint, transport http.R
 	return &tokenSource{ctx: ctx, config: c, endpoint: ep, client: &http.Client{Transport: transport}, observer: o}
 }
 
-// token returns a valid management token.
+// token returns a valid management token. Without one no call is made, so its
+// errors are ErrNotSent.
 func (s *tokenSource) token(ctx context.Context) (string, error) {
 	if token := s.held(); token != "" {
 		return token, nil
@@ -48,10 +49,10 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	fetched := s.flight.DoChan("", func() (any, error) { return s.fetch() })
 	select {
 	case <-ctx.Done():
-		return "", fmt.Errorf("wait for a management token: %w", ctx.Err())
+		return "", fmt.Errorf("%w: wait for a management token: %w", registry.ErrNotSent, ctx.Err())
 	case r := <-fetched:
 		if r.Err != nil {
-			return "", r.Err
+			return "", fmt.Errorf("%w: %w", registry.ErrNotSent, r.Err)
 		}
 		return r.Val.(string), nil
 	}

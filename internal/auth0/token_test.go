@@ -3,6 +3,7 @@ package auth0
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -195,4 +196,44 @@ func TestTheTokenNeverLeavesForAnotherHost(t *testing.T) {
 			t.Errorf("%s: %v", uri, err)
 		}
 	}
+}
+
+// The caller need not look for an application that cannot have been made.
+func TestACallThatNeverLeftIsToldFromOneThatMayHaveArrived(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t, nil)
+	c := tn.client(t, nil)
+	tn.faults.set("POST", tokenPath, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusServiceUnavailable) })
+	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || !errors.Is(err, registry.ErrNotSent) {
+		t.Errorf("without a token: %v, want Unavailable and ErrNotSent", err)
+	}
+	tn.faults.set("POST", tokenPath, nil)
+	tn.faults.set("POST", "/api/v2/clients", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusServiceUnavailable) })
+	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || errors.Is(err, registry.ErrNotSent) {
+		t.Errorf("after an answer: %v, want Unavailable and not ErrNotSent", err)
+	}
+	if _, err := nobodyHome(t).CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.ErrNotSent) {
+		t.Errorf("where nobody listens: %v, want ErrNotSent", err)
+	}
+}
+
+// nobodyHome is a client of a port on which nobody listens.
+func nobodyHome(t *testing.T) *Client {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(t.Context(), Config{
+		Domain: "http://" + address, ClientID: "id", ClientSecret: func() (string, error) { return "secret", nil },
+		Audience: "https://mcp.example.com/", Installation: "test",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
