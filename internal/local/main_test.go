@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 
 // family is what the helper started.
 type family struct {
-	Pids      []int
-	Temporary string
+	Servers, Watchdogs []int // process ids
+	Temporary          []string
 }
 
 func helper() error {
@@ -44,7 +44,7 @@ func helper() error {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(family{Pids: append(b.Pids(), p.Pids()...), Temporary: p.Temporary()})
+	return json.NewEncoder(os.Stdout).Encode(family{Servers: []int{b.Pid(), p.Pid()}, Watchdogs: []int{b.Watchdog(), p.Watchdog()}, Temporary: []string{b.Temporary(), p.Temporary()}})
 }
 
 func tools(t *testing.T) local.Tools {

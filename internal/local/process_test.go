@@ -3,7 +3,11 @@ package local
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,7 +15,7 @@ import (
 	"time"
 )
 
-func TestAStubbornProcessIsKilledWithItsChildren(t *testing.T) {
+func TestAStubbornProcessIsKilled(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	p, err := start(spec{
@@ -27,8 +31,40 @@ func TestAStubbornProcessIsKilledWithItsChildren(t *testing.T) {
 	if err := p.end(); err == nil || err.Error() != "stubborn did not stop and was killed" {
 		t.Errorf("end() = %v", err)
 	}
-	if !p.ended() {
-		t.Error("it still runs")
+	if err := syscall.Kill(p.cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("it still runs (%v)", err)
+	}
+}
+
+func TestTheWatchdogActsWhenItsPipeEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	child := exec.Command("/bin/sleep", "600")
+	alive, held, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child.ExtraFiles = []*os.File{held}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	dog, err := watch(child.Process.Pid, syscall.SIGKILL, dir, alive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []io.Closer{alive, held, dog.pipe} { // the last as our death would
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := child.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Errorf("the child ended: %v", err)
+	}
+	if err := dog.cmd.Wait(); err != nil {
+		t.Errorf("the watchdog ended: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is still there (%v)", err)
 	}
 }
 

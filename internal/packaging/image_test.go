@@ -142,7 +142,9 @@ func TestOpenBaoTakesItsConfiguration(t *testing.T) {
 		}
 	}
 	cancel()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("OpenBao ended by itself")
+	}
 }
 
 func freeAddress(t *testing.T) string {
