@@ -44,8 +44,8 @@ func startDetached(ctx context.Context, io streams) error {
 	_ = os.Remove(state.infoFile())
 	err = poll(ctx, 3*time.Minute, func() (bool, error) {
 		select {
-		case <-ended:
-			return false, errors.New("the dev system ended while it started")
+		case how := <-ended:
+			return false, fmt.Errorf("the dev system ended while it started (%v)", how)
 		default:
 		}
 		info, err := state.read()

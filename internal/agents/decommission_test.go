@@ -87,7 +87,7 @@ func TestADeleteThatFailedIsFinishedByTheNext(t *testing.T) {
 			for _, op := range tc.failing {
 				w.script.on(op, failBefore(away))
 			}
-			e := wantError(t, w.service.Decommission(w.request(), ana, "support-triage", some), registry.Unavailable, "decommission_incomplete")
+			e := asError(t, w.service.Decommission(w.request(), ana, "support-triage", some), registry.Unavailable, "decommission_incomplete")
 			if !strings.Contains(e.Message, "DELETE /agents/"+id) || e.RetryAfter <= 0 {
 				t.Errorf("the caller is not told what to do, and when: %+v", e)
 			}

@@ -90,7 +90,7 @@ func TestInvariant_A1_OnlyMembersAndAdminsRegisterForATeam(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.service.Register(w.request(), ben, triage())
 	wantEqual(t, "fields", []registry.FieldError{{Pointer: "/team", Code: "team_not_allowed", Detail: "is not one of your teams"}},
-		wantError(t, err, registry.Forbidden, "team_not_allowed").Fields)
+		asError(t, err, registry.Forbidden, "team_not_allowed").Fields)
 	wantEqual(t, "operations", nil, w.script.operations())
 	w.wantNothingLeft()
 
@@ -139,7 +139,7 @@ func TestARefusedRegistrationCallsNoProvider(t *testing.T) {
 			tc.change(&r)
 			_, err := w.service.Register(w.request(), ana, r)
 			var fields []string
-			for _, f := range wantError(t, err, tc.kind, tc.code).Fields {
+			for _, f := range asError(t, err, tc.kind, tc.code).Fields {
 				fields = append(fields, f.Pointer+" "+f.Code)
 			}
 			wantEqual(t, "fields", tc.fields, fields)

@@ -141,7 +141,7 @@ func TestWhatCouldNotBeTakenBackIsRemovedByItsID(t *testing.T) {
 				w.script.on(op, failBefore(away))
 			}
 			_, err := w.service.Register(w.request(), ana, triage())
-			e := wantError(t, err, registry.Unavailable, "registration_incomplete")
+			e := asError(t, err, registry.Unavailable, "registration_incomplete")
 			id := w.idOf("support-triage")
 			if !strings.Contains(e.Message, "DELETE /agents/"+id) {
 				t.Errorf("the message does not say how to remove the rest: %s", e.Message)

@@ -214,8 +214,14 @@ func (w *world) wantNothingLeft() {
 	}
 }
 
-// wantError checks err's kind and code, and returns it.
-func wantError(t *testing.T, err error, kind registry.Kind, code string) *registry.Error {
+// wantError checks err's kind and code.
+func wantError(t *testing.T, err error, kind registry.Kind, code string) {
+	t.Helper()
+	_ = asError(t, err, kind, code)
+}
+
+// asError checks err's kind and code, and returns it.
+func asError(t *testing.T, err error, kind registry.Kind, code string) *registry.Error {
 	t.Helper()
 	e, ok := registry.AsError(err)
 	if !ok || e.Kind != kind || e.Code != code {

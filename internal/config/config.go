@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,7 @@ import (
 // itself.
 type Server struct {
 	Listen        string // host:port of the API
-	MetricsListen string // host:port of /metrics and pprof; "" turns them off
+	MetricsListen string // host:port of /metrics and pprof; "off" turns them off
 	LogLevel      slog.Level
 	Shutdown      time.Duration // how long running requests may take to end
 	AllowedHosts  []string      // Host names that are served; empty serves all
@@ -101,10 +102,7 @@ type Source func(name string) (string, bool)
 // environment. Its error names every fault and what to do, and no secret.
 func Load(flags, env Source) (Server, error) {
 	c, faults := read(flags, env, func(Setting) bool { return true })
-	if len(faults) == 0 {
-		faults = c.validate()
-	}
-	if len(faults) > 0 {
+	if faults = append(faults, c.validate()...); len(faults) > 0 {
 		return Server{}, unusable(faults)
 	}
 	return c, nil
@@ -149,7 +147,7 @@ func read(flags, env Source, wanted func(Setting) bool) (Server, []error) {
 func (s Setting) lookup(flags, env Source) (value, bool, error) {
 	if s.Secret {
 		if file, ok := flags(s.Flag + "-file"); ok {
-			return value{file: file}, true, nil
+			return value{file: file}, file != "", nil
 		}
 		text, hasText := env(s.Env)
 		file, hasFile := env(s.Env + "_FILE")
@@ -159,19 +157,20 @@ func (s Setting) lookup(flags, env Source) (value, bool, error) {
 		}
 		return value{text: text, file: file}, hasText || hasFile, nil
 	}
-	if text, ok := flags(s.Flag); ok {
-		return value{text: text}, true, nil
+	text, given := flags(s.Flag) // one that is given empty means the default, whatever the variable says
+	if !given {
+		text, _ = env(s.Env)
 	}
-	if text, ok := env(s.Env); ok && text != "" {
-		return value{text: text}, true, nil
-	}
-	return value{text: s.Default}, s.Default != "", nil
+	text = cmp.Or(text, s.Default)
+	return value{text: text}, text != "", nil
 }
 
+// validate checks what no setting can say alone. What is not set was told
+// already.
 func (c Server) validate() []error {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if c.Auth.Audience == c.Auth0.Audience {
+	fault := func(text string) { faults = append(faults, errors.New(text)) }
+	if c.Auth.Audience != "" && c.Auth.Audience == c.Auth0.Audience {
 		fault("CREDENCE_AUTH_AUDIENCE and CREDENCE_AGENT_AUDIENCE are the same: agents' tokens would open the control plane")
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
@@ -180,35 +179,32 @@ func (c Server) validate() []error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		fault("CREDENCE_TLS_CLIENT_CA_FILE needs CREDENCE_TLS_CERT_FILE and CREDENCE_TLS_KEY_FILE")
 	}
-	if err := checkURL(c.Auth.Issuer, false); err != nil {
-		fault("CREDENCE_AUTH_ISSUER: %w", err)
-	}
-	if err := checkURL(c.Vault.Address, c.Vault.Plaintext); err != nil {
-		fault("CREDENCE_VAULT_ADDRESS: %w", err)
-	}
-	for env, d := range map[string]time.Duration{
-		"CREDENCE_PROVISION_TIMEOUT": c.ProvisionTimeout, "CREDENCE_TEARDOWN_TIMEOUT": c.TeardownTimeout,
-		"CREDENCE_AUTH0_TIMEOUT": c.Auth0.Timeout, "CREDENCE_VAULT_TIMEOUT": c.Vault.Timeout, "CREDENCE_SHUTDOWN_TIMEOUT": c.Shutdown,
-	} {
-		if d <= 0 {
-			fault("%s must be more than 0", env)
+	for _, address := range []struct {
+		env, url  string
+		plaintext bool
+	}{{"CREDENCE_AUTH_ISSUER", c.Auth.Issuer, false}, {"CREDENCE_VAULT_ADDRESS", c.Vault.Address, c.Vault.Plaintext}} {
+		if address.url == "" {
+			continue
+		}
+		if err := checkURL(address.url, address.plaintext); err != nil {
+			fault(address.env + ": " + err.Error())
 		}
 	}
 	return faults
 }
 
 // checkURL accepts https, and http on this machine alone or where plaintext is
-// allowed.
+// allowed. Its errors do not repeat the URL, which may hold a password.
 func checkURL(raw string, plaintext bool) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil {
-		return fmt.Errorf("%q is not a URL such as https://host.example.com", raw)
+		return errors.New("it must be a URL such as https://host.example.com, without user and password")
 	}
 	host := u.Hostname()
 	ip := net.ParseIP(host)
 	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback && !plaintext) {
-		return fmt.Errorf("%q must be https (http is for this machine only)", raw)
+		return errors.New("it must be https (http is for this machine only)")
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ type Secret struct {
 func NewSecret(text string) Secret { return Secret{text: text} }
 
 // Value returns the secret. One that lives in a file is read at each call, so
-// that a rotated file is picked up; a blank line's end at its end does not count.
+// that a rotated file is picked up; line ends at its end do not count. An empty
+// file is an error: it is one that is just being written.
 func (s Secret) Value() (string, error) {
 	if s.file == "" {
 		return s.text, nil
@@ -27,7 +28,11 @@ func (s Secret) Value() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the secret file: %w", err)
 	}
-	return strings.TrimRight(string(b), "\r\n"), nil
+	secret := strings.TrimRight(string(b), "\r\n")
+	if secret == "" {
+		return "", fmt.Errorf("the secret file %s is empty", s.file)
+	}
+	return secret, nil
 }
 
 // IsSet reports whether there is a secret at all.
@@ -36,8 +41,8 @@ func (s Secret) IsSet() bool { return s.text != "" || s.file != "" }
 // String hides the secret.
 func (Secret) String() string { return "[redacted]" }
 
-// GoString hides the secret.
-func (Secret) GoString() string { return "[redacted]" }
+// Format hides the secret whatever the verb: %d, too, prints what is inside.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
 // LogValue hides the secret.
 func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -79,6 +80,9 @@ func duration(name, byDefault, usage string, field func(*Server) *time.Duration)
 		d, err := time.ParseDuration(s)
 		if err != nil {
 			return fmt.Errorf("%q is not a duration such as 10s or 2m", s)
+		}
+		if d <= 0 {
+			return errors.New("it must be more than 0")
 		}
 		*field(c) = d
 		return nil

@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/credenceproject/credence"
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+// contractOperation is one operation of openapi.yaml, as far as the gate is
+// concerned.
+type contractOperation struct {
+	Method, Path string
+	OperationID  string    `yaml:"operationId"`
+	Description  string    `yaml:"description"`
+	Security     *[]any    `yaml:"security"` // nil: the document's, a bearer token
+	RequestBody  yaml.Node `yaml:"requestBody"`
+}
+
+// contract reads openapi.yaml.
+func contract(t testing.TB) []contractOperation {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]yaml.Node
+	}
+	if err := yaml.Unmarshal(credence.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var all []contractOperation
+	for path, item := range doc.Paths {
+		for method, node := range item {
+			if method == "parameters" {
+				continue
+			}
+			op := contractOperation{Method: strings.ToUpper(method), Path: path}
+			if err := node.Decode(&op); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, op)
+		}
+	}
+	return all
+}
+
+func TestEveryOperationOfTheContractHasItsGate(t *testing.T) {
+	t.Parallel()
+	inContract := map[string]bool{}
+	for _, c := range contract(t) {
+		inContract[c.OperationID] = true
+		op, ok := operations[c.OperationID]
+		if !ok {
+			t.Errorf("%s has no entry", c.OperationID)
+			continue
+		}
+		public := c.Security != nil && len(*c.Security) == 0
+		if op.public != public {
+			t.Errorf("%s: public = %t, openapi.yaml says %t", c.OperationID, op.public, public)
+		}
+		if wantPublic := c.OperationID == "healthz" || c.OperationID == "readyz"; op.public != wantPublic {
+			t.Errorf("%s: public = %t", c.OperationID, op.public)
+		}
+		if !op.public && len(op.anyOf) == 0 {
+			t.Errorf("%s needs no permission", c.OperationID)
+		}
+		if hasBody := !c.RequestBody.IsZero(); op.body != hasBody {
+			t.Errorf("%s: body = %t, openapi.yaml says %t", c.OperationID, op.body, hasBody)
+		}
+		if write := c.Method != http.MethodGet; (op.action != "") != write || (op.kind != "") != write {
+			t.Errorf("%s is %s, and its refusals are audited as %q of %q", c.OperationID, c.Method, op.action, op.kind)
+		}
+		for _, p := range registry.Permissions {
+			documented := strings.Contains(c.Description, "Needs `"+string(p.Name)+"`")
+			if documented && op.anyOf[0] != p.Name {
+				t.Errorf("%s needs %s, openapi.yaml says %s", c.OperationID, op.anyOf[0], p.Name)
+			}
+		}
+		if write := c.Method != http.MethodGet; write && !strings.Contains(c.Description, "Needs `") {
+			t.Errorf("openapi.yaml does not say what %s needs", c.OperationID)
+		}
+	}
+	for id := range operations {
+		if !inContract[id] {
+			t.Errorf("%s is not in openapi.yaml", id)
+		}
+	}
+}
+
+// Whatever is served asks for a token, but for the two health checks and the
+// contract itself: also a route that somebody adds past the table.
+func TestEveryRouteButThePublicOnesAsksForAToken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	public := map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /openapi.yaml": true}
+	seen := 0
+	for _, r := range f.handler.Routes() {
+		if r.Method == echo.RouteNotFound {
+			continue
+		}
+		seen++
+		path := strings.ReplaceAll(r.Path, ":name", "support")
+		w := f.do(call{method: r.Method, path: path, body: "{}"})
+		if public[r.Method+" "+r.Path] {
+			if w.Code != http.StatusOK {
+				t.Errorf("%s %s without a token: %d", r.Method, r.Path, w.Code)
+			}
+			continue
+		}
+		if w.Code != http.StatusUnauthorized {
+			t.Errorf("%s %s without a token: %d, want 401", r.Method, r.Path, w.Code)
+		}
+	}
+	if want := len(operations) + 1; seen != want {
+		t.Errorf("%d routes are served, want the %d operations and /openapi.yaml", seen, len(operations))
+	}
+}
+
+func TestTheContractIsServed(t *testing.T) {
+	t.Parallel()
+	w := newFixture(t).do(call{method: http.MethodGet, path: "/openapi.yaml"})
+	wantEqual(t, "content type", "application/yaml", w.Header().Get(echo.HeaderContentType))
+	wantEqual(t, "body", string(credence.OpenAPI), w.Body.String())
+}

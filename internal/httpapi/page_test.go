@@ -1,0 +1,85 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/credenceproject/credence/internal/registry"
+)
+
+const agentID = "0197c0de-0000-7000-8000-000000000001"
+
+func TestACursorComesBackAsItWasGiven(t *testing.T) {
+	t.Parallel()
+	for _, p := range []position{{Name: "support"}, {Name: "support-triage", ID: agentID}, {Name: strings.Repeat("a", 63)}} {
+		got, err := readCursor(cursor(p))
+		if err != nil || got != p {
+			t.Errorf("readCursor() = %+v, %v; want %+v", got, err, p)
+		}
+	}
+	if got, err := readCursor(nil); err != nil || got != (position{}) {
+		t.Errorf("no cursor is %+v, %v; want the first page", got, err)
+	}
+}
+
+func TestACursorThatWeDidNotGiveIsRefused(t *testing.T) {
+	t.Parallel()
+	encode := base64.RawURLEncoding.EncodeToString
+	good := *cursor(position{Name: "support-triage", ID: agentID})
+	for name, tampered := range map[string]string{
+		"no base64":               "%%%",
+		"padded base64":           base64.URLEncoding.EncodeToString([]byte(`{"n":"ab"}`)) + "==",
+		"cut off":                 good[:len(good)-3],
+		"with something behind":   good + encode([]byte(`{}`)),
+		"no JSON":                 encode([]byte("support")),
+		"a list":                  encode([]byte(`["support"]`)),
+		"null":                    encode([]byte(`null`)),
+		"an empty object":         encode([]byte(`{}`)),
+		"an empty name":           encode([]byte(`{"n":""}`)),
+		"a number for a name":     encode([]byte(`{"n":1}`)),
+		"a name that is none":     encode([]byte(`{"n":"A'; DROP TABLE agents"}`)),
+		"a name with NUL":         encode([]byte(`{"n":"a\u0000"}`)),
+		"a name of 64 characters": encode([]byte(`{"n":"` + strings.Repeat("a", 64) + `"}`)),
+		"a UUID for a name":       encode([]byte(`{"n":"` + agentID + `"}`)),
+		"an id that is none":      encode([]byte(`{"n":"a","i":"1"}`)),
+		"an id with more behind":  encode([]byte(`{"n":"a","i":"` + agentID + `'"}`)),
+		"deep nesting":            encode([]byte(strings.Repeat("[", 100_000))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := readCursor(&tampered)
+			if e, ok := registry.AsError(err); !ok || !errors.Is(err, registry.Invalid) || e.Code != "invalid_cursor" {
+				t.Errorf("readCursor() = %+v, %v; want invalid_cursor", got, err)
+			}
+			if got != (position{}) {
+				t.Errorf("a refused cursor gave the position %+v", got)
+			}
+		})
+	}
+}
+
+func TestParametersOfListsAreChecked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for query, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"limit=0":           {http.StatusUnprocessableEntity, "invalid_parameter"},
+		"limit=201":         {http.StatusUnprocessableEntity, "invalid_parameter"},
+		"limit=-1":          {http.StatusUnprocessableEntity, "invalid_parameter"},
+		"limit=many":        {http.StatusBadRequest, "invalid_parameter"},
+		"limit=99999999999": {http.StatusUnprocessableEntity, "invalid_parameter"},
+		"limit=1e2":         {http.StatusBadRequest, "invalid_parameter"},
+		"cursor=x":          {http.StatusUnprocessableEntity, "invalid_cursor"},
+	} {
+		for _, path := range []string{"/agents", "/environments", "/agent-types", "/teams"} {
+			wantProblem(t, f.do(call{method: http.MethodGet, path: path + "?" + query, as: "admin"}), want.status, want.code)
+		}
+	}
+	wantProblem(t, f.do(call{method: http.MethodGet, path: "/agents?lifecycle=asleep", as: "admin"}), http.StatusUnprocessableEntity, "invalid_parameter")
+	wantProblem(t, f.do(call{method: http.MethodGet, path: "/agents/a?include=everything", as: "admin"}), http.StatusUnprocessableEntity, "invalid_parameter")
+}
