@@ -45,7 +45,10 @@ func startDetached(ctx context.Context, io streams) error {
 	err = poll(ctx, 3*time.Minute, func() (bool, error) {
 		select {
 		case how := <-ended:
-			return false, fmt.Errorf("the dev system ended while it started (%v)", how)
+			if how == nil {
+				how = errors.New("exit status 0")
+			}
+			return false, fmt.Errorf("the dev system ended while it started: %w", how)
 		default:
 		}
 		info, err := state.read()
