@@ -54,8 +54,7 @@ func connect(e endpoint, o Observer) (*conn, error) {
 		// HTTP 500 behind seconds of waiting. We decide per request instead.
 		MaxRetries: 0,
 		HttpClient: &http.Client{
-			Transport: transport,
-			// The library follows the one redirect of a standby node itself.
+			Transport:     guarded{transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	})
@@ -97,6 +96,28 @@ func newTransport(caCertFile string) (*http.Transport, error) {
 		MaxIdleConnsPerHost: 32, // registrations come in bursts
 		IdleConnTimeout:     90 * time.Second,
 	}, nil
+}
+
+// maxAnswer is more than any answer that we ask for.
+const maxAnswer = 1 << 20
+
+// guarded keeps a store, or who answers in its place, from sending us elsewhere
+// and from filling our memory. The library would follow a redirect to any host,
+// with the token and the log-in in the request.
+type guarded struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := g.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("the secret store redirects (%d), which is not followed: point to the active node, or let standby nodes forward requests", resp.StatusCode)
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	return resp, nil
 }
 
 // validAddress accepts an absolute https URL without user, query and fragment;

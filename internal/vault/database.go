@@ -58,7 +58,7 @@ func (c SetupConfig) DatabasePolicy() string {
 	if c.Database == nil {
 		return ""
 	}
-	return orDefault(c.AppRole, DefaultAppRole) + "-database-" + c.Database.withDefaults().Role
+	return c.appRole() + "-database-" + c.Database.withDefaults().Role
 }
 
 // database prepares the database engine, when asked for.

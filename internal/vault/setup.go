@@ -35,7 +35,7 @@ type SetupConfig struct {
 	KVMount      string // default DefaultKVMount
 	AppRoleMount string // default DefaultAppRoleMount
 	Role         string // the agents' role on the JWT mount; default DefaultRole
-	AppRole      string // the control plane's role and the prefix of all policies; default DefaultAppRole
+	AppRole      string // the control plane's role and the prefix of all policies; default DefaultAppRole, with another JWT mount's name behind it
 
 	Issuer      string        // `iss` of the agents' tokens, to the letter
 	JWKSURL     string        // where their keys are; must answer during setup
@@ -61,7 +61,21 @@ type Result struct {
 
 // AgentPolicy is the name of the policy that all agents have.
 func (c SetupConfig) AgentPolicy() string {
-	return orDefault(c.AppRole, DefaultAppRole) + "-" + orDefault(c.Role, DefaultRole)
+	return c.appRole() + "-" + orDefault(c.Role, DefaultRole)
+}
+
+// appRole is the configured name, or one that tells the installations of one
+// store apart: each has a JWT mount of its own, and the policies of one name its
+// mounts.
+func (c SetupConfig) appRole() string {
+	mount := orDefault(c.JWTMount, DefaultJWTMount)
+	switch {
+	case c.AppRole != "":
+		return c.AppRole
+	case mount == DefaultJWTMount:
+		return DefaultAppRole
+	}
+	return DefaultAppRole + "-" + strings.ReplaceAll(mount, "/", "-")
 }
 
 // controlPlanePolicyName is never that of AgentPolicy: validate sees to it.
@@ -228,7 +242,7 @@ func (c SetupConfig) withDefaults() SetupConfig {
 	c.KVMount = orDefault(c.KVMount, DefaultKVMount)
 	c.AppRoleMount = orDefault(c.AppRoleMount, DefaultAppRoleMount)
 	c.Role = orDefault(c.Role, DefaultRole)
-	c.AppRole = orDefault(c.AppRole, DefaultAppRole)
+	c.AppRole = c.appRole()
 	c.TokenTTL = orDefault(c.TokenTTL, DefaultTokenTTL)
 	c.TokenMaxTTL = orDefault(c.TokenMaxTTL, DefaultTokenMaxTTL)
 	c.ControlPlaneTTL = orDefault(c.ControlPlaneTTL, defaultControlPlaneTTL)
