@@ -62,9 +62,9 @@ func register(ctx context.Context, client *apiclient.Client, document []byte) (j
 	if err == nil {
 		return answer, nil
 	}
-	if _, refused := errors.AsType[*apiclient.Problem](err); refused {
-		if errors.Is(err, registry.Conflict) {
-			return nil, advise(err, "Choose another name; 'credence agent get' shows who has this one.")
+	if problem, refused := errors.AsType[*apiclient.Problem](err); refused {
+		if problem.Code == "name_taken" {
+			return nil, advise(err, "'credence agent get' shows who has it.")
 		}
 		return nil, err
 	}
@@ -86,6 +86,15 @@ func (d *developer) present(answer json.RawMessage, keep *secretFile, output str
 		return advise(fmt.Errorf("%s is registered, but its secret is lost: %w", plain(r.Agent.Name), err),
 			"Make room and register it again, after: credence agent delete %s", plain(r.Agent.ID))
 	}
+	err := d.printAnswer(answer, r, keep, output)
+	if err != nil && keep == nil { // what could not be written was the only copy
+		return advise(fmt.Errorf("%s is registered, but its secret is lost: %w", plain(r.Agent.Name), err),
+			"Register it again, after: credence agent delete %s", plain(r.Agent.ID))
+	}
+	return err
+}
+
+func (d *developer) printAnswer(answer json.RawMessage, r api.RegisteredAgent, keep *secretFile, output string) error {
 	if output == "json" {
 		if keep != nil {
 			var err error

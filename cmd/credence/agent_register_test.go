@@ -214,7 +214,7 @@ func TestARefusedRegistrationLeavesNoSecretFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "agent.secret")
 	c := at(newAPIServer(t, map[string]http.HandlerFunc{"POST /agents": problem(409, "name_taken", "the name is taken")}))
-	if code := c.run(t.Context(), "agent", "register", "--name", "a", "--secret-file", path); code != exitConflict || !strings.Contains(c.err, "Choose another name") {
+	if code := c.run(t.Context(), "agent", "register", "--name", "a", "--secret-file", path); code != exitConflict || !strings.Contains(c.err, "shows who has it") {
 		t.Errorf("exit code %d, want %d\n%s", code, exitConflict, c.err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {

@@ -15,15 +15,22 @@ import (
 // is ready, and shows what it said.
 func startDetached(ctx context.Context, io streams) error {
 	state := devStateIn(".")
-	if running, pid, err := state.holder(); err != nil || running {
-		return errors.Join(err, fmt.Errorf("a dev system runs in this directory already (process %d); stop it with credence dev stop", pid))
-	}
-	if err := os.MkdirAll(state.dir, 0o700); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
-	}
-	out, err := os.OpenFile(state.outFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	running, pid, err := state.holder()
 	if err != nil {
-		return fmt.Errorf("open %s: %w", state.outFile(), err)
+		return err
+	}
+	if running {
+		return fmt.Errorf("a dev system runs in this directory already (process %d); stop it with credence dev stop", pid)
+	}
+	if err := state.prepare(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(state.infoFile()); err != nil {
+		return fmt.Errorf("remove what an earlier system left: %w", err)
+	}
+	out, err := state.create(state.outFile())
+	if err != nil {
+		return err
 	}
 	defer out.Close()
 	self, err := os.Executable()
@@ -41,7 +48,6 @@ func startDetached(ctx context.Context, io streams) error {
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
 
-	_ = os.Remove(state.infoFile())
 	err = poll(ctx, 3*time.Minute, func() (bool, error) {
 		select {
 		case how := <-ended:

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -54,9 +53,9 @@ func runDev(ctx context.Context, f devFlags, io streams) (err error) {
 		return err
 	}
 	defer release()
-	logFile, err := os.OpenFile(state.logFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	logFile, err := state.create(state.logFile())
 	if err != nil {
-		return fmt.Errorf("open the log: %w", err)
+		return err
 	}
 	defer logFile.Close()
 

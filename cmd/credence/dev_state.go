@@ -45,19 +45,51 @@ func (s devState) lockFile() string { return filepath.Join(s.dir, "dev.lock") }
 func (s devState) logFile() string  { return filepath.Join(s.dir, "credence.log") }
 func (s devState) outFile() string  { return filepath.Join(s.dir, "dev.out") }
 
-// acquire makes the directory, private and invisible to git (invariant D3), and
-// takes it for this process. The lock goes with the process, however it ends.
-func (s devState) acquire() (release func(), err error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
+// prepare makes the directory, private and invisible to git (invariant D3). It
+// refuses one that somebody else made: whoever owns it could read, or aim, what
+// is written there.
+func (s devState) prepare() error {
+	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	info, err := os.Lstat(s.dir)
+	if err != nil {
+		return fmt.Errorf("look at the state directory: %w", err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(owner.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is not a directory of yours: remove it, or work in another directory", s.dir)
 	}
 	if err := os.Chmod(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory private: %w", err)
+		return fmt.Errorf("make the state directory private: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, ".gitignore"), []byte("*\n"), 0o600); err != nil {
+	ignore, err := s.create(filepath.Join(s.dir, ".gitignore"))
+	if err != nil {
+		return err
+	}
+	_, err = ignore.WriteString("*\n")
+	return errors.Join(err, ignore.Close())
+}
+
+// create makes an empty file in the directory, for its owner alone. What stood in
+// its place, a link among others, is removed and not written through.
+func (s devState) create(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("replace %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
 		return nil, fmt.Errorf("write the state directory: %w", err)
 	}
-	f, err := os.OpenFile(s.lockFile(), os.O_RDWR|os.O_CREATE, 0o600)
+	return f, nil
+}
+
+// acquire takes the prepared directory for this process. The lock goes with the
+// process, however it ends.
+func (s devState) acquire() (release func(), err error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(s.lockFile(), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
@@ -139,7 +171,14 @@ func (s devState) write(info devInfo) error {
 		return fmt.Errorf("encode %s: %w", s.infoFile(), err)
 	}
 	next := s.infoFile() + ".next"
-	if err := os.WriteFile(next, append(b, '\n'), 0o600); err != nil {
+	f, err := s.create(next)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(append(b, '\n')); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", s.infoFile(), err), f.Close())
+	}
+	if err := f.Close(); err != nil {
 		return fmt.Errorf("write %s: %w", s.infoFile(), err)
 	}
 	return os.Rename(next, s.infoFile())

@@ -39,7 +39,7 @@ var exitCodes = map[registry.Kind]int{
 	registry.UnsupportedMedia:     exitRefused,
 	registry.Invalid:              exitRefused,
 	registry.TooManyRequests:      exitUnavailable,
-	registry.Refused:              exitUnavailable,
+	registry.Refused:              exitFailure,
 	registry.Unavailable:          exitUnavailable,
 }
 

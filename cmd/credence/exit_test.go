@@ -23,8 +23,8 @@ func TestEveryStatusHasItsExitCode(t *testing.T) {
 		401: 4, 403: 4,
 		404: 3,
 		409: 5, 412: 5, 428: 5,
-		429: 7, 502: 7, 503: 7, 504: 7,
-		405: 1, 421: 1, 500: 1, 307: 1,
+		429: 7, 503: 7, 504: 7,
+		405: 1, 421: 1, 500: 1, 502: 1, 307: 1,
 	} {
 		server := newAPIServer(t, map[string]http.HandlerFunc{"GET /agents/{name}": problem(status, "some_code", "some detail")})
 		c := at(server)

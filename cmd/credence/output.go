@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 )
@@ -106,11 +107,21 @@ func indented(s string) string {
 	return strings.Join(lines, "\n  ")
 }
 
-// writeJSON writes a document as it came, indented.
+// writeJSON writes a document as it came, indented. What a terminal would obey or
+// hide is escaped, which leaves the document the same.
 func writeJSON(w io.Writer, doc json.RawMessage) error {
-	var b bytes.Buffer
-	if err := json.Indent(&b, bytes.TrimSpace(doc), "", "  "); err != nil {
+	var indented, b bytes.Buffer
+	if err := json.Indent(&indented, bytes.TrimSpace(doc), "", "  "); err != nil {
 		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	for _, r := range indented.String() {
+		if r >= 0x7f && unprintable(r) {
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+			continue
+		}
+		b.WriteRune(r)
 	}
 	b.WriteByte('\n')
 	return writeAll(w, b.Bytes())

@@ -76,7 +76,9 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 	if err != nil {
 		return err
 	}
-	verifier, err := authn.New(authn.Config{Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, TeamsClaim: cfg.Auth.TeamsClaim}, store, log)
+	verifier, err := authn.New(authn.Config{
+		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, TeamsClaim: cfg.Auth.TeamsClaim, Proxy: http.ProxyFromEnvironment,
+	}, store, log)
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 		return err
 	}
 	service := agents.NewService(store, identity, secrets, telemetry.NewStepMetrics(metrics), log,
-		agents.Options{Provisioning: cfg.ProvisionTimeout, Teardown: cfg.TeardownTimeout})
+		agents.Options{Provisioning: cfg.ProvisionTimeout, Teardown: cfg.TeardownTimeout, Settle: cfg.ClientSettle})
 	schemaIsRight := schemaProbe(store)
 	startCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	_ = schemaIsRight(startCtx) // so that it is known if the database goes away before anybody asks
@@ -94,6 +96,7 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 		httpapi.Check{Name: "database", Probe: databaseProbe(store)},
 		httpapi.Check{Name: "schema", Vital: true, Probe: schemaIsRight},
 		httpapi.Check{Name: "identity_provider", Probe: told(identity.Ping)},
+		httpapi.Check{Name: "token_issuer", Probe: told(verifier.Ready)},
 		httpapi.Check{Name: "secret_store", Probe: told(secrets.Ping)},
 	)
 	handler := httpapi.New(httpapi.Options{
@@ -130,7 +133,7 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 		}
 		at.Metrics = l.Addr().String()
 		g.Go(func() error {
-			return serveUntilDone(ctx, metricsServer(metrics), l, time.Second, nil)
+			return serveUntilDone(ctx, metricsServer(metrics, cfg.AllowedHosts), l, time.Second, nil)
 		})
 	}
 	log.InfoContext(ctx, "listening", "api", at.API, "metrics", at.Metrics, "tls", tlsConfig != nil, "version", version())
@@ -144,6 +147,7 @@ func auth0Config(cfg config.Server) auth0.Config {
 	return auth0.Config{
 		Domain: cfg.Auth0.Domain, ClientID: cfg.Auth0.ClientID, ClientSecret: cfg.Auth0.ClientSecret.Value,
 		Audience: cfg.Auth0.Audience, Installation: cfg.Auth0.Installation, Timeout: cfg.Auth0.Timeout,
+		Proxy: http.ProxyFromEnvironment,
 	}
 }
 

@@ -95,16 +95,32 @@ func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 func allowHosts(allowed []string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if len(allowed) == 0 {
+			if isAllowedHost(allowed, c.Request().Host) {
 				return next(c)
 			}
-			host := hostName(c.Request().Host)
-			if slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) }) {
-				return next(c)
-			}
-			return echo.NewHTTPError(http.StatusMisdirectedRequest, "this server is not known by that host name")
+			return echo.NewHTTPError(http.StatusMisdirectedRequest, unknownHost)
 		}
 	}
+}
+
+// OnlyHosts is the same for a handler beside the API.
+func OnlyHosts(allowed []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isAllowedHost(allowed, r.Host) {
+			http.Error(w, unknownHost, http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+const unknownHost = "this server is not known by that host name"
+
+// isAllowedHost reports whether field, a Host field, names one of the allowed
+// hosts; no list allows all.
+func isAllowedHost(allowed []string, field string) bool {
+	host := hostName(field)
+	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) })
 }
 
 // hostName is the name in a Host field: without a port and, of an IPv6 address,
