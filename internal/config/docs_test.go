@@ -13,33 +13,34 @@ import (
 
 var update = flag.Bool("update", false, "write the table of the documentation anew")
 
-// What stands between these lines of the page follows from the settings.
+// What stands between these lines of a page follows from the settings.
 const (
-	documentation = "../../docs/configuration.md"
-	tableBegins   = "<!-- settings: go test ./internal/config -update -->\n"
-	tableEnds     = "<!-- end of settings -->\n"
+	tableBegins = "<!-- settings: go test ./internal/config -update -->\n"
+	tableEnds   = "<!-- end of settings -->\n"
 )
 
 func TestTheDocumentationListsEverySetting(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(documentation)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begins := strings.Cut(string(page), tableBegins)
-	table, after, ends := strings.Cut(rest, tableEnds)
-	if !begins || !ends {
-		t.Fatalf("%s lacks the lines around the table", documentation)
-	}
-	want := settingsTable()
-	if *update {
-		table = want
-		if err := os.WriteFile(documentation, []byte(before+tableBegins+want+tableEnds+after), 0o644); err != nil {
+	for _, page := range []string{"../../README.md", "../../docs/configuration.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if diff := cmp.Diff(want, table); diff != "" {
-		t.Errorf("%s, which -update writes anew (-want +got):\n%s", documentation, diff)
+		before, rest, begins := strings.Cut(string(text), tableBegins)
+		table, after, ends := strings.Cut(rest, tableEnds)
+		if !begins || !ends {
+			t.Fatalf("%s lacks the lines around the table", page)
+		}
+		want := settingsTable()
+		if *update {
+			table = want
+			if err := os.WriteFile(page, []byte(before+tableBegins+want+tableEnds+after), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(want, table); diff != "" {
+			t.Errorf("%s, which -update writes anew (-want +got):\n%s", page, diff)
+		}
 	}
 }
 
