@@ -70,6 +70,7 @@ const (
 	IdentityProvider CheckName = "identity_provider"
 	Schema           CheckName = "schema"
 	SecretStore      CheckName = "secret_store"
+	TokenIssuer      CheckName = "token_issuer"
 )
 
 // Valid indicates whether the value is a known member of the CheckName enum.
@@ -84,6 +85,8 @@ func (e CheckName) Valid() bool {
 	case Schema:
 		return true
 	case SecretStore:
+		return true
+	case TokenIssuer:
 		return true
 	default:
 		return false

@@ -69,6 +69,9 @@ CREATE TABLE client_intents (
     CONSTRAINT client_intents_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES agents (id)
 );
 
+-- Finds an agent's attempts, when the outcome of one has to be settled.
+CREATE INDEX client_intents_agent_id_idx ON client_intents (agent_id);
+
 -- Every client that is or was an agent's: none of them may use the control
 -- plane's API, whatever its token says. Only ever added to.
 CREATE TABLE agent_clients (

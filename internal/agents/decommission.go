@@ -15,16 +15,16 @@ import (
 // By id it may be repeated, and then finishes what a failure left undone; by
 // name only the living are found, so a repetition never hits the name's next
 // holder. It returns NotFound, Forbidden when the caller may not act for the
-// agent's team, PreconditionFailed, and Unavailable when a provider failed: the
-// agent is decommissioned all the same.
+// agent's team or the team is blocked, PreconditionFailed, and Unavailable when a
+// provider failed: the agent is decommissioned all the same.
 func (s *Service) Decommission(ctx context.Context, by registry.Principal, ref string, pre registry.Precondition) error {
 	const action = "agent.decommission"
 	a, err := s.store.Agent(ctx, ref, registry.IsUUID(ref))
 	if err != nil {
 		return err
 	}
-	if !by.ActsFor(a.Team) {
-		return registry.Forbidden.Errorf("team_not_allowed", "the agent belongs to team %q, of which you are not a member", a.Team)
+	if err := s.mayDelete(ctx, by, a); err != nil {
+		return err
 	}
 	if isTornDown(a) {
 		return nil
@@ -49,8 +49,28 @@ func (s *Service) Decommission(ctx context.Context, by registry.Principal, ref s
 	if err != nil {
 		e := registry.Unavailable.Wrap(err, "decommission_incomplete",
 			"the agent is decommissioned and denied everywhere, but a provider could not be told; DELETE /agents/"+gone.ID+" finishes it")
-		e.RetryAfter = retryAfter
+		e.RetryAfter = retryHint(err)
 		return e
+	}
+	return nil
+}
+
+// mayDelete returns Forbidden unless the caller acts for the agent's team and
+// that is not blocked: who carries a blocked name today need not be who made the
+// agents (invariant A3). Admins may.
+func (s *Service) mayDelete(ctx context.Context, by registry.Principal, a registry.Agent) error {
+	if by.Can(registry.Admin) {
+		return nil
+	}
+	if !by.ActsFor(a.Team) {
+		return registry.Forbidden.Errorf("team_not_allowed", "the agent belongs to team %q, of which you are not a member", a.Team)
+	}
+	team, err := s.store.Team(ctx, a.Team)
+	if err != nil && !errors.Is(err, registry.NotFound) { // nobody said anything of the team
+		return err
+	}
+	if team.Blocked {
+		return registry.Forbidden.Errorf("team_blocked", "team %q is blocked; ask an admin", a.Team)
 	}
 	return nil
 }
@@ -98,7 +118,7 @@ func (s *Service) deleteClients(ctx context.Context, a registry.Agent) error {
 	clients := []string{a.ClientID}
 	if a.ClientID == "" {
 		var err error
-		if clients, err = s.identity.FindClients(ctx, a.ID); err != nil {
+		if clients, err = s.findClients(ctx, a.ID); err != nil {
 			return err
 		}
 	}
@@ -108,4 +128,22 @@ func (s *Service) deleteClients(ctx context.Context, a registry.Agent) error {
 		}
 	}
 	return nil
+}
+
+// findClients returns the clients that were made for the agent. None is an
+// answer only once a request to make one can no longer be under way; before, it
+// is Unavailable with code client_unsettled.
+func (s *Service) findClients(ctx context.Context, agentID string) ([]string, error) {
+	// Before the list is read: a client could appear between the two.
+	settled, err := s.store.ClientIntentsSettled(ctx, agentID, s.options.Settle)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := s.identity.FindClients(ctx, agentID)
+	if err == nil && len(clients) == 0 && !settled {
+		e := registry.Unavailable.Errorf("client_unsettled", "it is not certain yet that the identity provider made no client")
+		e.RetryAfter = s.options.Settle
+		return nil, e
+	}
+	return clients, err
 }

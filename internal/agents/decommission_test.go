@@ -130,7 +130,7 @@ func TestADeleteFindsTheClientsThatTheRegistryDoesNotKnow(t *testing.T) {
 	// The client is there, but neither its creation nor its removal was confirmed.
 	w.script.on(createClient, failAfter(unavailable(errors.New("connection reset"))))
 	w.script.once(findClients, failBefore(unavailable(errors.New("connection reset"))))
-	_, err := w.service.Register(w.request(), ana, triage())
+	_, err := w.service.Register(w.request(), ana, w.triage())
 	wantError(t, err, registry.Unavailable, "registration_incomplete")
 	if n := len(w.tenant.all()); n != 1 {
 		t.Fatalf("%d clients, want the one that was left behind", n)
@@ -198,7 +198,7 @@ func TestListSaysWhereTheNextPageBegins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, name := range []string{"a", "b", "c"} {
-		r := triage()
+		r := w.triage()
 		r.Name = name
 		if _, err := w.service.Register(w.request(), ana, r); err != nil {
 			t.Fatal(err)
@@ -221,4 +221,21 @@ func TestListSaysWhereTheNextPageBegins(t *testing.T) {
 		f.After = *next
 	}
 	wantEqual(t, "pages", []string{"a b", "c"}, pages)
+}
+
+// A blocked team's name may be carried by other people by now.
+func TestInvariant_A3_ABlockedTeamDeletesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.mustRegister().Agent
+	w.putTeam(registry.Team{Name: a.Team, MaxAgents: 5, Blocked: true})
+	w.script.operations()
+	for _, ref := range []string{a.Name, a.ID} {
+		wantError(t, w.service.Decommission(w.request(), ana, ref, some), registry.Forbidden, "team_blocked")
+	}
+	wantEqual(t, "operations", nil, w.script.operations())
+	wantEqual(t, "the agent", a, w.agent(a.ID))
+	if err := w.service.Decommission(w.request(), admin, a.ID, some); err != nil {
+		t.Errorf("an admin's Decommission() = %v", err)
+	}
 }

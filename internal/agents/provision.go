@@ -25,7 +25,7 @@ func (s *Service) provision(ctx context.Context, a registry.Agent, intentID stri
 	var creds registry.Credentials
 	err := s.step(ctx, a, registry.StepClient, func() (p registry.Progress, err error) {
 		creds, err = s.identity.CreateClient(ctx, a, intentID)
-		t.client = !errors.Is(err, registry.Refused) && !errors.Is(err, registry.ErrNotSent) // any other answer may have created it
+		t.client = !errors.Is(err, registry.Refused) && !errors.Is(err, registry.ErrNotDone) // any other answer may have created it
 		return registry.Progress{ClientID: creds.ClientID}, err
 	})
 	if err != nil {
@@ -63,21 +63,23 @@ func (s *Service) provision(ctx context.Context, a registry.Agent, intentID stri
 	return Registered{Agent: published, Credentials: creds}, nil
 }
 
-// step runs one step and records how it went.
+// step runs one step and records how it went. What a provider says of its own
+// state is not the caller's conflict: to the caller it is a refusal.
 func (s *Service) step(ctx context.Context, a registry.Agent, name registry.StepName, ensure func() (registry.Progress, error)) error {
 	began := time.Now()
 	p, err := ensure()
 	s.observe(name, began, err)
-	p.Steps = []registry.StepName{name}
+	if e, ok := registry.AsError(err); ok && e.Kind == registry.Conflict {
+		err = registry.Refused.Wrap(e.Err, e.Code, e.Message)
+	}
+	// The deadline that ends the step must not lose the note of it.
+	noteCtx, cancel := detached(ctx, s.options.Teardown)
+	defer cancel()
+	p.Steps, p.State = []registry.StepName{name}, registry.StepDone
 	if err != nil {
 		p.State, p.Error = registry.StepFailed, publicText(err)
-		// The deadline that failed the step must not lose the note of it.
-		noteCtx, cancel := detached(ctx, s.options.Teardown)
-		defer cancel()
-		return errors.Join(err, s.store.RecordProgress(noteCtx, a.ID, p))
 	}
-	p.State = registry.StepDone
-	return s.store.RecordProgress(ctx, a.ID, p)
+	return errors.Join(err, s.store.RecordProgress(noteCtx, a.ID, p))
 }
 
 func (s *Service) observe(step registry.StepName, began time.Time, err error) {

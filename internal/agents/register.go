@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,6 +15,9 @@ import (
 // Registration is what a caller asks for: a document that its schemas have
 // accepted.
 type Registration struct {
+	// TypeRevision is that of the agent type whose schema accepted Config.
+	TypeRevision int64
+
 	Name, Team, AgentType, Environment, Owner, Description string
 
 	Scopes       *[]string // nil: the type's default
@@ -35,9 +39,12 @@ type Registered struct {
 // It returns Forbidden when the caller may not act for the team or the agent
 // type, the environment or the team does not allow what r asks for; Invalid when
 // r names a type or an environment that does not exist; Conflict when the name
-// is taken; Refused when a provider said no; and Unavailable when a provider or
-// the registry did not answer. What was made is taken back in the last two
-// cases, and the name is free again.
+// is taken, or with code rules_changed when the agent type is no longer the one
+// that accepted r (validate it again); Refused when a provider said no; and
+// Unavailable when a provider or the registry did not answer. What was made is
+// taken back in the last two cases, and the name is free again; where that is
+// not certain, Unavailable has the code registration_incomplete and says how to
+// finish it.
 func (s *Service) Register(ctx context.Context, by registry.Principal, r Registration) (Registered, error) {
 	if !by.ActsFor(r.Team) {
 		return Registered{}, registry.Forbidden.Errorf("team_not_allowed", "you are not a member of team %q", r.Team).
@@ -88,11 +95,24 @@ func (s *Service) record(ctx context.Context, r Registration, intentID string, a
 		writeCtx, cancel := detached(ctx, s.options.Teardown)
 		recorded, err := s.store.CreateAgent(writeCtx, registry.NewAgent{Agent: a, IntentID: intentID, Rules: rules}, actor)
 		cancel()
-		if e, ok := registry.AsError(err); ok && e.Code == "rules_changed" && attempt < maxRuleChanges {
+		switch e, ok := registry.AsError(err); {
+		case err == nil:
+			return recorded, nil
+		case ok && e.Code == "rules_changed" && attempt < maxRuleChanges:
 			continue
+		case wasNotRecorded(err):
+			return registry.Agent{}, err
+		default:
+			return registry.Agent{}, s.takeBack(ctx, a, touched{}, err, actor)
 		}
-		return recorded, err
 	}
+}
+
+// wasNotRecorded reports whether err is the registry's own refusal. After any
+// other error the row may be there: a connection can break when the commit is
+// done and its answer is not here.
+func wasNotRecorded(err error) bool {
+	return errors.Is(err, registry.Conflict) || errors.Is(err, registry.Forbidden) || errors.Is(err, registry.Invalid)
 }
 
 // takeBack undoes a registration that failed with cause, and returns what the
@@ -103,9 +123,12 @@ func (s *Service) takeBack(ctx context.Context, a registry.Agent, made touched, 
 	defer cancel()
 
 	gone, err := s.store.DecommissionAgent(ctx, a.ID, registry.Precondition{}, "agent.take_back", actor)
+	if errors.Is(err, registry.NotFound) {
+		return cause // it was never recorded
+	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "registration failed and could not be taken back", "agent_id", a.ID, "error", errors.Join(cause, err))
-		return leftBehind(cause, a.ID)
+		return leftBehind(cause, err, a.ID)
 	}
 	progress, err := s.teardown(ctx, gone, made, s.secrets.DeleteEntity)
 	detail := "taken back: " + publicText(cause)
@@ -119,18 +142,26 @@ func (s *Service) takeBack(ctx context.Context, a registry.Agent, made touched, 
 	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "registration failed and was not wholly taken back", "agent_id", a.ID, "error", errors.Join(cause, err))
-		return leftBehind(cause, a.ID)
+		return leftBehind(cause, err, a.ID)
 	}
 	return cause
 }
 
-// leftBehind adds to the failure of a registration how to remove what may be
-// left of it.
-func leftBehind(cause error, agentID string) error {
+// leftBehind adds to the failure of a registration, of which left could not be
+// taken back, how to remove what there may be of it.
+func leftBehind(cause, left error, agentID string) error {
 	e := registry.Unavailable.Wrap(cause, "registration_incomplete", fmt.Sprintf(
 		"the registration failed and what it made could not be wholly taken back; it has no authority, and DELETE /agents/%s removes the rest", agentID))
-	e.RetryAfter = retryAfter
+	e.RetryAfter = retryHint(left)
 	return e
+}
+
+// retryHint is when to repeat what failed with err.
+func retryHint(err error) time.Duration {
+	if e, ok := registry.AsError(err); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return retryAfter
 }
 
 // publicText is what may be said of err outside the log.

@@ -2,6 +2,8 @@ package agents_test
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +30,7 @@ func TestInvariant_C1_AuthorityAppearsLast(t *testing.T) {
 func TestARegisteredAgentIsTheSameEverywhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	asked := triage()
+	asked := w.triage()
 	asked.Scopes = &[]string{"data:read", "skills:invoke"}
 	asked.Description, asked.Labels = "Sorts tickets", map[string]string{"cost-center": "cx-12"}
 	asked.Capabilities = []registry.Capability{{Name: "triage", Input: []byte(`{"type":"object"}`)}}
@@ -88,13 +90,13 @@ func TestInvariant_C6_TheIntentIsAuditedBeforeAProviderIsCalledAndTheOutcomeAfte
 func TestInvariant_A1_OnlyMembersAndAdminsRegisterForATeam(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, err := w.service.Register(w.request(), ben, triage())
+	_, err := w.service.Register(w.request(), ben, w.triage())
 	wantEqual(t, "fields", []registry.FieldError{{Pointer: "/team", Code: "team_not_allowed", Detail: "is not one of your teams"}},
 		asError(t, err, registry.Forbidden, "team_not_allowed").Fields)
 	wantEqual(t, "operations", nil, w.script.operations())
 	w.wantNothingLeft()
 
-	if _, err := w.service.Register(w.request(), admin, triage()); err != nil {
+	if _, err := w.service.Register(w.request(), admin, w.triage()); err != nil {
 		t.Errorf("an admin's Register() = %v", err)
 	}
 }
@@ -103,7 +105,7 @@ func TestARefusedRegistrationCallsNoProvider(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.putEnvironment("staging")
-	taken := triage()
+	taken := w.triage()
 	taken.Name = "taken"
 	if _, err := w.service.Register(w.request(), ana, taken); err != nil {
 		t.Fatal(err)
@@ -135,7 +137,7 @@ func TestARefusedRegistrationCallsNoProvider(t *testing.T) {
 		},
 	} {
 		w.run(name, func(t *testing.T) {
-			r := triage()
+			r := w.triage()
 			tc.change(&r)
 			_, err := w.service.Register(w.request(), ana, r)
 			var fields []string
@@ -152,7 +154,7 @@ func TestARefusedRegistrationCallsNoProvider(t *testing.T) {
 	}
 }
 
-// An admin changes the agent type between the judgement and the row.
+// An admin changes the rules between the judgement and the row.
 func TestARegistrationIsJudgedByTheRulesThatHoldWhenItIsRecorded(t *testing.T) {
 	t.Parallel()
 	t.Run("narrower", func(t *testing.T) {
@@ -161,22 +163,30 @@ func TestARegistrationIsJudgedByTheRulesThatHoldWhenItIsRecorded(t *testing.T) {
 		w.script.once(record, before(func() {
 			w.putAgentType(func(a *registry.AgentType) { a.AllowedScopes, a.DefaultScopes = []string{"data:read"}, nil })
 		}))
-		r := triage()
+		r := w.triage()
 		r.Scopes = &[]string{"skills:invoke"}
 		_, err := w.service.Register(w.request(), ana, r)
+		wantError(t, err, registry.Conflict, "rules_changed") // the config must be validated anew
+		wantEqual(t, "operations", []string{record}, w.script.operations())
+		w.wantNothingLeft()
+		r.TypeRevision = w.triage().TypeRevision
+		_, err = w.service.Register(w.request(), ana, r)
 		wantError(t, err, registry.Forbidden, "scope_not_allowed")
+	})
+	t.Run("the team is blocked", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.script.once(record, before(func() { w.putTeam(registry.Team{Name: "customer-success", MaxAgents: 5, Blocked: true}) }))
+		_, err := w.service.Register(w.request(), ana, w.triage())
+		wantError(t, err, registry.Forbidden, "team_blocked")
 		wantEqual(t, "operations", []string{record}, w.script.operations())
 		w.wantNothingLeft()
 	})
-	t.Run("other defaults", func(t *testing.T) {
+	t.Run("the team may have others", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		w.script.once(record, before(func() {
-			w.putAgentType(func(a *registry.AgentType) { a.DefaultScopes = []string{"data:read"} })
-		}))
-		got := w.mustRegister()
-		wantEqual(t, "scopes", []string{"data:read"}, got.Agent.Scopes)
-		wantEqual(t, "granted scopes", []string{"data:read"}, w.tenant.all()[got.Agent.ClientID].scopes)
+		w.script.once(record, before(func() { w.putTeam(registry.Team{Name: "customer-success", MaxAgents: 5}) }))
+		w.mustRegister() // judged again, within the call
 	})
 	t.Run("the environment is gone", func(t *testing.T) {
 		t.Parallel()
@@ -186,7 +196,7 @@ func TestARegistrationIsJudgedByTheRulesThatHoldWhenItIsRecorded(t *testing.T) {
 				t.Error(err)
 			}
 		}))
-		_, err := w.service.Register(w.request(), ana, triage())
+		_, err := w.service.Register(w.request(), ana, w.triage())
 		wantError(t, err, registry.Invalid, "invalid_registration")
 		w.wantNothingLeft()
 	})
@@ -196,9 +206,9 @@ func TestARegistrationIsJudgedByTheRulesThatHoldWhenItIsRecorded(t *testing.T) {
 		changes := 0
 		w.script.on(record, before(func() {
 			changes++
-			w.putAgentType(func(a *registry.AgentType) { a.DefaultQuota.RequestsPerSecond = new(int64(changes)) })
+			w.putTeam(registry.Team{Name: "customer-success", MaxAgents: int64(changes)})
 		}))
-		_, err := w.service.Register(w.request(), ana, triage())
+		_, err := w.service.Register(w.request(), ana, w.triage())
 		wantError(t, err, registry.Conflict, "rules_changed")
 		if n := len(w.script.operations()); n > 10 {
 			t.Errorf("it tried %d times", n)
@@ -225,7 +235,7 @@ func TestARegistrationGoesOnWhenItsCallerHangsUp(t *testing.T) {
 				}
 				return err
 			})
-			got, err := w.service.Register(ctx, ana, triage())
+			got, err := w.service.Register(ctx, ana, w.triage())
 			if err != nil {
 				t.Fatalf("Register() = %v", err)
 			}
@@ -243,9 +253,42 @@ func TestARegistrationWhoseCallerIsGoneDoesNotBegin(t *testing.T) {
 	w := newWorld(t)
 	ctx, hangUp := context.WithCancel(w.request())
 	hangUp()
-	if _, err := w.service.Register(ctx, ana, triage()); err == nil {
+	if _, err := w.service.Register(ctx, ana, w.triage()); err == nil {
 		t.Error("Register() = nil")
 	}
 	wantEqual(t, "operations", nil, w.script.operations())
 	w.wantNothingLeft()
+}
+
+// A config was accepted by a schema that an admin has replaced since: whether
+// the stricter one would is not known here.
+func TestInvariant_A1_AStricterSchemaIsNotOutrun(t *testing.T) {
+	t.Parallel()
+	stricter := func(a *registry.AgentType) {
+		a.Schema = fmt.Appendf(nil, `{"minProperties": 1, "$comment": %q}`, rand.Text()) // another one each time
+	}
+	for name, change := range map[string]func(w *world){
+		"replaced": func(w *world) { w.putAgentType(stricter) },
+		"made anew": func(w *world) { // its version is the first again
+			if err := w.store.DeleteAgentType(w.t.Context(), "support", some, registry.Actor{Subject: "auth0|root"}); err != nil {
+				w.t.Error(err)
+			}
+			w.putAgentType(stricter)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := w.triage()
+			change(w)
+			_, err := w.service.Register(w.request(), ana, r)
+			wantError(t, err, registry.Conflict, "rules_changed")
+			wantEqual(t, "operations", nil, w.script.operations())
+
+			w.script.once(record, before(func() { change(w) })) // later still
+			_, err = w.service.Register(w.request(), ana, w.triage())
+			wantError(t, err, registry.Conflict, "rules_changed")
+			w.wantNothingLeft()
+		})
+	}
 }

@@ -11,7 +11,9 @@ import (
 )
 
 // rules reads the documents that the registration is held to. It returns
-// Invalid when the agent type or the environment does not exist, naming both.
+// Invalid when the agent type or the environment does not exist, naming both, and
+// Conflict when the agent type is not the one whose schema accepted r: a stricter
+// one may have taken its place (invariant A1).
 func (s *Service) rules(ctx context.Context, r Registration) (registry.Rules, error) {
 	var rules registry.Rules
 	var unknown []registry.FieldError
@@ -29,6 +31,9 @@ func (s *Service) rules(ctx context.Context, r Registration) (registry.Rules, er
 	}
 	if len(unknown) > 0 {
 		return rules, registry.Invalid.Errorf("invalid_registration", "the registration names what does not exist").With(unknown...)
+	}
+	if rules.AgentType.Revision != r.TypeRevision {
+		return rules, registry.Conflict.Errorf("rules_changed", "an admin changed the agent type meanwhile; repeat the call")
 	}
 	if rules.Team, err = s.store.Team(ctx, r.Team); errors.Is(err, registry.NotFound) {
 		rules.Team = registry.NewTeam(r.Team)

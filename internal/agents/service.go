@@ -10,6 +10,7 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -21,6 +22,7 @@ import (
 type Reader interface {
 	Agent(ctx context.Context, ref string, tombstones bool) (registry.Agent, error)
 	Agents(ctx context.Context, f registry.AgentFilter) ([]registry.Agent, error)
+	ClientIntentsSettled(ctx context.Context, agentID string, after time.Duration) (bool, error)
 }
 
 // Rulebook reads what admins decided. *postgres.Store implements it.
@@ -50,7 +52,7 @@ type Store interface {
 // IdentityProvider gives an agent its OAuth client. *auth0.Client implements it.
 type IdentityProvider interface {
 	// CreateClient creates the agent's client, once. After any error but
-	// Refused and ErrNotSent it is unknown whether the client exists.
+	// Refused and ErrNotDone it is unknown whether the client exists, or will.
 	CreateClient(ctx context.Context, a registry.Agent, intentID string) (registry.Credentials, error)
 	// FindClients returns the ids of all clients that were made for the agent.
 	FindClients(ctx context.Context, agentID string) ([]string, error)
@@ -85,7 +87,14 @@ type Options struct {
 	Provisioning time.Duration
 	// Teardown is how long taking an agent back may take in all.
 	Teardown time.Duration
+	// Settle is how long after its intent a client may still appear whose
+	// creation was not answered; 0 is DefaultSettle. Until then, that none is
+	// found proves nothing. It is longer than a request can be under way.
+	Settle time.Duration
 }
+
+// DefaultSettle is the Settle of Options that say nothing.
+const DefaultSettle = time.Minute
 
 // Service registers, finds and removes agents. It is safe for concurrent use.
 type Service struct {
@@ -99,6 +108,7 @@ type Service struct {
 
 // NewService returns a Service. All arguments but observer are required.
 func NewService(store Store, identity IdentityProvider, secrets SecretStore, observer Observer, log *slog.Logger, o Options) *Service {
+	o.Settle = cmp.Or(o.Settle, DefaultSettle)
 	return &Service{store: store, identity: identity, secrets: secrets, observer: observer, log: log, options: o}
 }
 

@@ -103,10 +103,31 @@ func (w *world) putAgentType(change func(*registry.AgentType)) {
 	}
 }
 
-// triage is a registration that the rules allow.
-func triage() agents.Registration {
+func (w *world) putTeam(team registry.Team) {
+	w.t.Helper()
+	if _, _, err := w.store.PutTeam(w.t.Context(), team, some, registry.Actor{Subject: "auth0|root"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// settle makes every intent so old that no request to the identity provider can
+// be under way any more.
+func (w *world) settle() {
+	w.t.Helper()
+	if _, err := w.pool.Exec(w.t.Context(), `UPDATE client_intents SET created_at = created_at - interval '1 hour'`); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// triage is a registration that the rules allow, validated just now.
+func (w *world) triage() agents.Registration {
+	w.t.Helper()
+	support, err := w.store.AgentType(w.t.Context(), "support")
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return agents.Registration{
-		Name: "support-triage", Team: "customer-success", AgentType: "support", Environment: "production",
+		TypeRevision: support.Revision, Name: "support-triage", Team: "customer-success", AgentType: "support", Environment: "production",
 		Owner: "ana@example.com", Config: []byte(`{}`),
 	}
 }
@@ -116,7 +137,7 @@ func (w *world) request() context.Context { return registry.WithRequestID(w.t.Co
 
 func (w *world) mustRegister() agents.Registered {
 	w.t.Helper()
-	r, err := w.service.Register(w.request(), ana, triage())
+	r, err := w.service.Register(w.request(), ana, w.triage())
 	if err != nil {
 		w.t.Fatalf("Register() = %v", err)
 	}

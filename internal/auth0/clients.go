@@ -22,7 +22,7 @@ var clientIDRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // intentID names the attempt and ends up in the application's metadata.
 //
 // It sends one POST /clients and never repeats it, because Auth0 takes no
-// idempotency key. After Refused and after ErrNotSent no application was made. After
+// idempotency key. After Refused and after ErrNotDone no application was made. After
 // every other error, Unavailable and a cancelled context included, the outcome is unknown:
 // the caller must treat it so, and look with FindClients before it tries again.
 // An application is also left behind when its answer lacks the id or the secret.
@@ -57,7 +57,8 @@ func (c *Client) CreateClient(ctx context.Context, a registry.Agent, intentID st
 // made for the agent, in the order of Auth0's list. It reads the whole list: the
 // search endpoint lags behind.
 //
-// A list that Auth0 cut short is Unavailable, never an empty answer: a caller
+// Where the rate limit is reached it waits, as long as ctx lives. A list that
+// Auth0 cut short is Unavailable, never an empty answer: a caller
 // that finds nothing makes an application. A list that shrank while it was read
 // is read again, since what was on a later page may have moved to one already
 // seen. What escapes it is an application that moved because, between two pages,
@@ -65,7 +66,7 @@ func (c *Client) CreateClient(ctx context.Context, a registry.Agent, intentID st
 func (c *Client) FindClients(ctx context.Context, agentID string) ([]string, error) {
 	apps, err := readList(pageSize, (*management.Client).GetClientID, func(page int) ([]*management.Client, int, error) {
 		var list *management.ClientList
-		err := c.call(ctx, opListClients, func(ctx context.Context) (err error) {
+		err := c.patientCall(ctx, opListClients, func(ctx context.Context) (err error) {
 			list, err = c.management.Client.List(ctx,
 				management.Parameter("app_type", appType),
 				management.IncludeFields("client_id", "client_metadata"),

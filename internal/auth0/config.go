@@ -26,7 +26,11 @@ type Config struct {
 	Audience     string                 // the agents' audience, such as "https://mcp.example.com/"
 	Installation string                 // names this installation in the metadata of its applications
 	Timeout      time.Duration          // of one call; 0 is DefaultTimeout
-	Transport    http.RoundTripper      // carries the calls; nil is a transport of its own, without a proxy
+	Transport    http.RoundTripper      // carries the calls; nil is a transport of its own, through Proxy
+
+	// Proxy names the proxy of a request, as http.Transport's does; nil is none.
+	// It is not asked where Transport is given.
+	Proxy func(*http.Request) (*url.URL, error)
 }
 
 var (
@@ -39,7 +43,7 @@ func (c Config) withDefaults() Config {
 		c.Timeout = DefaultTimeout
 	}
 	if c.Transport == nil {
-		c.Transport = newTransport()
+		c.Transport = newTransport(c.Proxy)
 	}
 	return c
 }

@@ -1,9 +1,14 @@
 package auth0
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseDomainTakesPlainHTTPForLoopbackOnly(t *testing.T) {
@@ -104,5 +109,33 @@ func TestSetupConfigReportsEveryFault(t *testing.T) {
 		if err := c.withDefaults().check(); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// The proxy carries the requests, and nothing follows where it points.
+func TestNewGoesThroughTheProxy(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.String())
+		http.Redirect(w, r, "http://elsewhere.example.com/", http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(proxy.Close)
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(t.Context(), Config{
+		Domain: "http://127.0.0.1:1", ClientID: "id", ClientSecret: func() (string, error) { return "secret", nil },
+		Audience: testAudience, Installation: "test", Proxy: http.ProxyURL(at),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ping(t.Context()); err == nil {
+		t.Error("Ping() = nil")
+	}
+	if diff := cmp.Diff([]string{"POST http://127.0.0.1:1/oauth/token"}, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

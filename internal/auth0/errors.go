@@ -98,8 +98,8 @@ func (op operation) translate(err error, secrets ...string) error {
 	}
 	refused, ok := errors.AsType[*responseError](err)
 	cause := withoutSecrets(err, secrets...)
-	if notSent(err) {
-		cause = fmt.Errorf("%w: %w", registry.ErrNotSent, cause)
+	if notDone(err) {
+		cause = fmt.Errorf("%w: %w", registry.ErrNotDone, cause)
 	}
 	switch {
 	case !ok:
@@ -115,11 +115,13 @@ func (op operation) translate(err error, secrets ...string) error {
 	return unavailable
 }
 
-// notSent reports whether the call surely did not reach Auth0: there was no token
-// for it, or no connection.
-func notSent(err error) bool {
+// notDone reports whether the call surely did nothing: there was no token for
+// it, or no connection, or Auth0 turned it away for its token or its rate before
+// it looked at the request.
+func notDone(err error) bool {
 	dial, ok := errors.AsType[*net.OpError](err)
-	return errors.Is(err, registry.ErrNotSent) || (ok && dial.Op == "dial")
+	return errors.Is(err, registry.ErrNotDone) || (ok && dial.Op == "dial") ||
+		isStatus(err, http.StatusUnauthorized) || isStatus(err, http.StatusTooManyRequests)
 }
 
 // unavailable says that the call may succeed later, and that it may have

@@ -3,11 +3,6 @@ package auth0
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"time"
-
-	"github.com/credenceproject/credence/internal/registry"
 )
 
 // The calls of Setup.
@@ -29,30 +24,9 @@ var (
 // fifty Actions.
 const setupPageSize = 50
 
-// How patiently Setup waits for a free place within the rate limit. A free
-// tenant allows two calls a second, and Setup makes a dozen.
-const (
-	maxRateWaits = 10
-	minRateWait  = time.Second
-)
-
-// call makes one call, and makes it again after a wait where Auth0 refused it
-// for its rate: such a call was not carried out.
+// call makes one call, and waits for a free place within the rate limit.
 func (p *preparer) call(ctx context.Context, op operation, f func(context.Context) error) error {
-	for waits := 0; ; waits++ {
-		var raw error
-		err := p.client.call(ctx, op, func(ctx context.Context) error {
-			raw = f(ctx)
-			return raw
-		})
-		if !isStatus(raw, http.StatusTooManyRequests) || waits == maxRateWaits {
-			return err
-		}
-		known, _ := registry.AsError(err)
-		if waitErr := wait(ctx, max(known.RetryAfter, minRateWait)); waitErr != nil {
-			return err
-		}
-	}
+	return p.client.patientCall(ctx, op, f)
 }
 
 // readPages reads a whole list, page by page.
@@ -68,16 +42,4 @@ func readPages[T any](ctx context.Context, p *preparer, op operation, key func(T
 		return nil, op.unavailable(err)
 	}
 	return items, err
-}
-
-// wait returns after d, or earlier with the reason why ctx ended.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("wait for Auth0: %w", context.Cause(ctx))
-	case <-timer.C:
-		return nil
-	}
 }

@@ -76,7 +76,7 @@ func TestSetupDryRunWritesNothingAndTellsWhatItWould(t *testing.T) {
 	tn := newTenant(t, nil)
 	c := tn.setupConfig()
 	c.DryRun = true
-	c.Transport = onlyReads{t, newTransport()}
+	c.Transport = onlyReads{t, newTransport(nil)}
 	for round, want := range [][]setup.Action{
 		{setup.Created, setup.Created, setup.Created, setup.Created},
 		{setup.Unchanged, setup.Unchanged, setup.Unchanged, setup.Unchanged},
@@ -120,7 +120,7 @@ func (o onlyReads) RoundTrip(req *http.Request) (*http.Response, error) {
 func TestADryRunCannotWriteEvenIfItTries(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t, nil)
-	c := tn.client(t, func(c *Config) { c.Transport = readOnly{newTransport()} })
+	c := tn.client(t, func(c *Config) { c.Transport = readOnly{newTransport(nil)} })
 	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); err == nil || !strings.Contains(err.Error(), "dry run") {
 		t.Errorf("%v", err)
 	}

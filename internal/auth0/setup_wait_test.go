@@ -107,3 +107,45 @@ func TestSetupWaitsForTheBuildOnlySoLong(t *testing.T) {
 		})
 	}
 }
+
+// A registration that is taken back must not fail for want of a free place.
+func TestFindClientsWaitsForTheRateLimit(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		refusals int
+		within   time.Duration
+		want     error
+		took     time.Duration
+	}{
+		"a place becomes free":   {2, time.Minute, nil, 14 * time.Second},
+		"none does, in the time": {1000, 20 * time.Second, registry.Unavailable, 20 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			refused := 0
+			limited := func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == clientsPath && r.Method == http.MethodGet && refused < row.refusals {
+						refused++
+						answer(429, `{}`, "Retry-After", "7")(w, r, nil)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			}
+			_, config := offline(t, nil, limited)
+			c, err := New(t.Context(), config.Config, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), row.within)
+			defer cancel()
+			start := time.Now()
+			if _, err := c.FindClients(ctx, newAgent().ID); !errors.Is(err, row.want) {
+				t.Errorf("%s: %v, want %v", name, err, row.want)
+			}
+			if took := time.Since(start); took != row.took {
+				t.Errorf("%s: took %s, want %s", name, took, row.took)
+			}
+		})
+	}
+}

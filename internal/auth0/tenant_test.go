@@ -69,7 +69,7 @@ func (tn *tenant) client(t *testing.T, change func(*Config)) *Client {
 	if change != nil {
 		change(&config)
 	}
-	transport := newTransport()
+	transport := newTransport(nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	if config.Transport == nil {
 		config.Transport = transport

@@ -41,7 +41,7 @@ func newTokenSource(ctx context.Context, c Config, ep endpoint, transport http.R
 }
 
 // token returns a valid management token. Without one no call is made, so its
-// errors are ErrNotSent.
+// errors are ErrNotDone.
 func (s *tokenSource) token(ctx context.Context) (string, error) {
 	if token := s.held(); token != "" {
 		return token, nil
@@ -49,10 +49,10 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	fetched := s.flight.DoChan("", func() (any, error) { return s.fetch() })
 	select {
 	case <-ctx.Done():
-		return "", fmt.Errorf("%w: wait for a management token: %w", registry.ErrNotSent, ctx.Err())
+		return "", fmt.Errorf("%w: wait for a management token: %w", registry.ErrNotDone, ctx.Err())
 	case r := <-fetched:
 		if r.Err != nil {
-			return "", fmt.Errorf("%w: %w", registry.ErrNotSent, r.Err)
+			return "", fmt.Errorf("%w: %w", registry.ErrNotDone, r.Err)
 		}
 		return r.Val.(string), nil
 	}

@@ -206,18 +206,32 @@ func TestACallThatNeverLeftIsToldFromOneThatMayHaveArrived(t *testing.T) {
 	tn.faults.set("POST", tokenPath, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || !errors.Is(err, registry.ErrNotSent) {
-		t.Errorf("without a token: %v, want Unavailable and ErrNotSent", err)
+	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || !errors.Is(err, registry.ErrNotDone) {
+		t.Errorf("without a token: %v, want Unavailable and ErrNotDone", err)
 	}
 	tn.faults.set("POST", tokenPath, nil)
 	tn.faults.set("POST", "/api/v2/clients", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || errors.Is(err, registry.ErrNotSent) {
-		t.Errorf("after an answer: %v, want Unavailable and not ErrNotSent", err)
+	if _, err := c.CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.Unavailable) || errors.Is(err, registry.ErrNotDone) {
+		t.Errorf("after an answer: %v, want Unavailable and not ErrNotDone", err)
 	}
-	if _, err := nobodyHome(t).CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.ErrNotSent) {
-		t.Errorf("where nobody listens: %v, want ErrNotSent", err)
+	if _, err := nobodyHome(t).CreateClient(t.Context(), newAgent(), "intent"); !errors.Is(err, registry.ErrNotDone) {
+		t.Errorf("where nobody listens: %v, want ErrNotDone", err)
+	}
+}
+
+// Whoever is turned away at the door has made nothing inside.
+func TestWhatAuth0TurnedAwayWasNotDone(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t, nil)
+	for status, notDone := range map[int]bool{401: true, 429: true, 408: false, 409: false, 500: false, 502: false, 503: false} {
+		c := tn.client(t, nil)
+		tn.faults.set("POST", clientsPath, answer(status, `{}`))
+		_, err := c.CreateClient(t.Context(), newAgent(), "intent")
+		if !errors.Is(err, registry.Unavailable) || errors.Is(err, registry.ErrNotDone) != notDone {
+			t.Errorf("%d: %v, not done: %t; want %t", status, err, errors.Is(err, registry.ErrNotDone), notDone)
+		}
 	}
 }
 

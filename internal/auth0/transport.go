@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -18,9 +19,10 @@ const (
 )
 
 // newTransport returns the transport of a client that was given none. It reads
-// no proxy from the environment; whoever wants one passes a transport.
-func newTransport() *http.Transport {
+// no proxy from the environment: proxy says which one to use, and may be nil.
+func newTransport(proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	return &http.Transport{
+		Proxy:                 proxy,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   16,
 		IdleConnTimeout:       90 * time.Second,

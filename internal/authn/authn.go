@@ -91,23 +91,26 @@ func (v *Verifier) Ready(ctx context.Context) error {
 // It returns Unauthenticated with code missing_token, invalid_token,
 // token_expired, wrong_audience or wrong_issuer; Forbidden with code agent_client
 // when the token names a client that is or was an agent's, whatever else it says
-// (invariant A2); and Unavailable with code identity_provider_unavailable or
+// (invariant A2), and then the Principal too, which says for the audit log who
+// was refused and grants nothing; and Unavailable with code identity_provider_unavailable or
 // registry_unavailable when that cannot be found out.
 func (v *Verifier) Authenticate(ctx context.Context, token string) (registry.Principal, error) {
 	verdict, err := v.verify(ctx, token)
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	if err := v.agents.check(ctx, verdict.clients); err != nil {
+	principal := verdict.principal
+	principal.Permissions = slices.Clone(principal.Permissions)
+	principal.Teams = slices.Clone(principal.Teams)
+	if err := v.agents.check(ctx, verdict.clients); errors.Is(err, registry.Forbidden) {
+		return principal, err
+	} else if err != nil {
 		return registry.Principal{}, err
 	}
 	// Last, because what came before may have waited for the issuer.
 	if !v.config.Now().Before(verdict.expiry) {
 		return registry.Principal{}, errExpired()
 	}
-	principal := verdict.principal
-	principal.Permissions = slices.Clone(principal.Permissions)
-	principal.Teams = slices.Clone(principal.Teams)
 	return principal, nil
 }
 

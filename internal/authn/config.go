@@ -31,6 +31,9 @@ type Config struct {
 	CacheSize int
 	// Now is the clock; default time.Now.
 	Now func() time.Time
+	// Proxy names the proxy of a request to the issuer, as http.Transport's does;
+	// default none. It is not asked where HTTPClient has a transport.
+	Proxy func(*http.Request) (*url.URL, error)
 	// HTTPClient asks the issuer. Whatever it allows, a request takes at most 5 s
 	// (or its own Timeout), reads at most 1 MiB and follows no redirect to another
 	// origin. It is copied.
@@ -57,7 +60,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.HTTPClient = boundedClient(c.HTTPClient)
+	c.HTTPClient = boundedClient(c.HTTPClient, c.Proxy)
 	return c, nil
 }
 

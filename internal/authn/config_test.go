@@ -3,8 +3,12 @@ package authn
 import (
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestNew_RefusesWhatCannotBeTrusted(t *testing.T) {
@@ -66,11 +70,36 @@ func TestNew_HasDefaults(t *testing.T) {
 func TestNew_BoundsACopyOfTheClient(t *testing.T) {
 	t.Parallel()
 	theirs := &http.Client{Timeout: time.Second}
-	ours := boundedClient(theirs)
+	ours := boundedClient(theirs, nil)
 	if ours.Timeout != time.Second || ours.CheckRedirect == nil || ours.Transport == nil {
 		t.Errorf("the client is not bounded: %+v", ours)
 	}
 	if theirs.CheckRedirect != nil || theirs.Transport != nil {
 		t.Errorf("the caller's client was changed: %+v", theirs)
+	}
+}
+
+// The proxy carries the requests, and the bounds hold for it too.
+func TestNew_GoesThroughTheProxy(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.String())
+		http.Redirect(w, r, "http://elsewhere.example.com/", http.StatusFound)
+	}))
+	t.Cleanup(proxy.Close)
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := New(Config{Issuer: "http://localhost:1/", Audience: testAudience, Proxy: http.ProxyURL(at)}, &testAgents{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Ready(t.Context()); err == nil {
+		t.Error("Ready() = nil")
+	}
+	if diff := cmp.Diff([]string{"GET http://localhost:1/.well-known/openid-configuration"}, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

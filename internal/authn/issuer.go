@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -79,8 +80,8 @@ func (i *issuer) get(ctx context.Context, url string) ([]byte, error) {
 }
 
 // boundedClient returns a copy of c, or a client of its own when c is nil, with
-// the bounds that Config promises.
-func boundedClient(c *http.Client) *http.Client {
+// the bounds that Config promises. It reads no proxy from the environment.
+func boundedClient(c *http.Client, proxy func(*http.Request) (*url.URL, error)) *http.Client {
 	client := &http.Client{}
 	if c != nil {
 		*client = *c
@@ -90,7 +91,7 @@ func boundedClient(c *http.Client) *http.Client {
 	}
 	if client.Transport == nil {
 		client.Transport = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
+			Proxy:               proxy,
 			ForceAttemptHTTP2:   true,
 			IdleConnTimeout:     time.Minute,
 			TLSHandshakeTimeout: requestTimeout,

@@ -35,6 +35,7 @@ type Server struct {
 
 	ProvisionTimeout time.Duration
 	TeardownTimeout  time.Duration
+	ClientSettle     time.Duration // how long a client may still appear whose creation was not answered
 }
 
 // TLS makes the API speak TLS, and with ClientCAFile mutual TLS.

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	env := usable(nil)
 	want := config.Server{
-		Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9090", LogLevel: slog.LevelInfo, Shutdown: 45 * time.Second,
+		Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9090", LogLevel: slog.LevelInfo, Shutdown: 60 * time.Second,
 		DatabaseURL: config.NewSecret(env["CREDENCE_DATABASE_URL"]), DatabaseMaxConns: 16,
 		Auth: config.Auth{Issuer: "https://tenant.example.com/", Audience: "https://credence.example.com/"},
 		Auth0: config.Auth0{
@@ -67,7 +67,7 @@ func TestDefaults(t *testing.T) {
 			Address: "https://vault.example.com:8200", RoleID: "role", SecretID: config.NewSecret("in-the-other-variable"),
 			AppRoleMount: "approle", JWTMount: "jwt", KVMount: "secret", Role: "agent", Timeout: 5 * time.Second,
 		},
-		ProvisionTimeout: 25 * time.Second, TeardownTimeout: 15 * time.Second,
+		ProvisionTimeout: 25 * time.Second, TeardownTimeout: 15 * time.Second, ClientSettle: time.Minute,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, nil, env), cmp.AllowUnexported(config.Secret{})); diff != "" {
 		t.Errorf("Load() (-want +got):\n%s", diff)
@@ -86,7 +86,7 @@ var example = map[string]string{
 	"CREDENCE_VAULT_NAMESPACE": "ns", "CREDENCE_VAULT_CA_CERT_FILE": "vault-ca.pem", "CREDENCE_VAULT_ROLE_ID": "other-role",
 	"CREDENCE_VAULT_SECRET_ID": "other-secret", "CREDENCE_VAULT_APPROLE_MOUNT": "approle-2", "CREDENCE_VAULT_JWT_MOUNT": "jwt-2",
 	"CREDENCE_VAULT_KV_MOUNT": "kv", "CREDENCE_VAULT_ROLE": "mcp", "CREDENCE_VAULT_TIMEOUT": "6s",
-	"CREDENCE_PROVISION_TIMEOUT": "1m", "CREDENCE_TEARDOWN_TIMEOUT": "2m", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
+	"CREDENCE_PROVISION_TIMEOUT": "1m", "CREDENCE_TEARDOWN_TIMEOUT": "2m", "CREDENCE_CLIENT_SETTLE": "4m", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
 }
 
 func TestEverySettingReachesItsField(t *testing.T) {
@@ -105,7 +105,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 			RoleID: "other-role", SecretID: config.NewSecret("other-secret"), AppRoleMount: "approle-2", JWTMount: "jwt-2", KVMount: "kv",
 			Role: "mcp", Timeout: 6 * time.Second,
 		},
-		ProvisionTimeout: time.Minute, TeardownTimeout: 2 * time.Minute,
+		ProvisionTimeout: time.Minute, TeardownTimeout: 2 * time.Minute, ClientSettle: 4 * time.Minute,
 	}
 	unexported := cmp.AllowUnexported(config.Secret{})
 	if diff := cmp.Diff(want, mustLoad(t, nil, example), unexported); diff != "" {

@@ -58,7 +58,8 @@ var settings = []Setting{
 
 	duration("PROVISION_TIMEOUT", "25s", "how long one registration may work at the providers", func(c *Server) *time.Duration { return &c.ProvisionTimeout }),
 	duration("TEARDOWN_TIMEOUT", "15s", "how long taking one agent back may work at the providers", func(c *Server) *time.Duration { return &c.TeardownTimeout }),
-	duration("SHUTDOWN_TIMEOUT", "45s", "how long running requests may take to end when the server stops", func(c *Server) *time.Duration { return &c.Shutdown }),
+	duration("CLIENT_SETTLE", "1m", "how long a client may still appear in Auth0 after a creation that was not answered; longer than any call takes", func(c *Server) *time.Duration { return &c.ClientSettle }),
+	duration("SHUTDOWN_TIMEOUT", "60s", "how long running requests may take to end when the server stops", func(c *Server) *time.Duration { return &c.Shutdown }),
 }
 
 func custom(name, byDefault, usage string, set func(*Server, string) error) Setting {

@@ -42,9 +42,10 @@ func readDev(dir string) (d devFile, ready bool) {
 	return d, err == nil && json.Unmarshal(b, &d) == nil && d.Ready
 }
 
-// TestDevSystems runs two side by side, one in the foreground and one in the
-// background, and ends one by Ctrl-C and one by kill -9.
-func TestDevSystems(t *testing.T) {
+// TestInvariant_D3_DevSystemsKeepToThemselves runs two side by side, one in the
+// foreground and one in the background, holds both to what checkDev asks of them,
+// and ends one by Ctrl-C and one by kill -9.
+func TestInvariant_D3_DevSystemsKeepToThemselves(t *testing.T) {
 	t.Parallel()
 	realParts(t)
 	one, two := t.TempDir(), t.TempDir()
@@ -139,8 +140,8 @@ func devStatus(t testing.TB, dir string) devStatusReport {
 	return s
 }
 
-// checkDev holds a running dev system to CONTRACT: private files, tokens that
-// work, and no service for other hosts.
+// checkDev holds a running dev system to invariant D3: its state is for its user
+// alone and kept out of git, its tokens work, and it serves no other hosts.
 func checkDev(t testing.TB, dir string) {
 	t.Helper()
 	d, ready := readDev(dir)

@@ -97,6 +97,8 @@ func badRegistrations() []badInput {
 	return []badInput{
 		invalid("an unknown type", map[string]any{"agent_type": "unheard-of"}, "/agent_type unknown_agent_type"),
 		invalid("an unknown environment", map[string]any{"environment": "unheard-of"}, "/environment unknown_environment"),
+		invalid("both, beside the rest", map[string]any{"agent_type": "unheard-of", "environment": "unheard-of", "owner": "", "x": 1},
+			"/agent_type unknown_agent_type", "/environment unknown_environment", "/owner minLength", "/x unknown_field"),
 		invalid("unknown fields", map[string]any{"nmae": "x", "a/b~c": 1}, "/a~1b~0c unknown_field", "/nmae unknown_field"),
 		invalid("what is missing", map[string]any{"owner": nil, "team": nil}, "/owner required", "/team required"),
 		invalid("wrong types", map[string]any{"owner": 7, "scopes": "data:read", "labels": []any{}, "quota": true},
@@ -124,7 +126,7 @@ func checkBadBodies(w *world) {
 		dev.do("POST", "/agents", contentType, strings.NewReader(registration("bad", nil))).wantRefused(t, 415, "unsupported_media_type")
 	}
 	dev.with("Content-Encoding", "gzip").do("POST", "/agents", "application/json", bytes.NewReader([]byte{0x1f, 0x8b})).want(t, 400)
-	for _, path := range []string{"/agents?team=%00", "/agents?capability=%ff", "/environments/%00", "/teams/%ff"} {
+	for _, path := range []string{"/agents?team=%00", "/agents?capability=%ff", "/agents?teem=x", "/agents?limit=abc", "/agents?team=a&team=b", "/readyz?x=1", "/environments/%00", "/teams/%ff"} {
 		dev.get(path).wantRefused(t, 400, "invalid_parameter")
 	}
 	for _, name := range []string{"..", "%2e%2e", "a%2fb", "A", "a_b", "%00", "*", "{{x}}", strings.Repeat("a", 64), "0197c1d2-7b1a-7c3e-9f00-112233445566", "%ff"} {

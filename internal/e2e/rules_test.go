@@ -65,6 +65,25 @@ func TestInvariant_A1_ARegistrationGrantsItselfNothing(t *testing.T) {
 	small.register(registration("second", map[string]any{"team": "small"}))
 }
 
+// TestInvariant_A3_ABlockedTeamRegistersAndDeletesNothing: whoever carries its
+// name by now, and admins clear up.
+func TestInvariant_A3_ABlockedTeamRegistersAndDeletesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dev, admin := w.as(w.developer), w.as(w.admin)
+	r := dev.register(registration("theirs", nil))
+	admin.put("/teams/"+team, `{"blocked": true}`).want(t, 201)
+	before := providerCalls(w)
+	dev.post("/agents", registration("another", nil)).wantRefused(t, 403, "team_blocked", "/team team_blocked")
+	dev.delete("/agents/theirs").wantRefused(t, 403, "team_blocked")
+	dev.delete("/agents/"+r.Agent.ID).wantRefused(t, 403, "team_blocked")
+	if after := providerCalls(w); after != before {
+		t.Errorf("%d calls reached a provider", after-before)
+	}
+	dev.get("/agents/theirs").want(t, 200)
+	admin.delete("/agents/theirs").want(t, 204)
+}
+
 // providerCalls counts what the server asked the providers that could change
 // anything.
 func providerCalls(w *world) int {

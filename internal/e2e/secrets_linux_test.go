@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/credenceproject/credence/internal/testdb"
 )
@@ -78,6 +79,27 @@ func trafficOfEveryKind(w *world) {
 	dev.post("/agents", registration("refused", map[string]any{"team": otherTeam})).want(w.t, 403)
 	w.revokeAll()
 	dev.delete("/agents/agent-0").want(w.t, 204)
+}
+
+// TestInvariant_D2_TheServerDumpsNoCore: a crash must not write its memory, with
+// the secrets in it, to a disk, even where the limit that it was given allows it.
+func TestInvariant_D2_TheServerDumpsNoCore(t *testing.T) {
+	t.Parallel()
+	var ours unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &ours); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: ours.Max, Max: ours.Max}); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	var limit unix.Rlimit
+	if err := unix.Prlimit(w.cmd.Process.Pid, unix.RLIMIT_CORE, nil, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit != (unix.Rlimit{}) {
+		t.Errorf("the server's core limit is %+v, want 0", limit)
+	}
 }
 
 // TestInvariant_C6_WhatWasBegunIsAudited: the intent before the providers are

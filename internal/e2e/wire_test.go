@@ -237,7 +237,7 @@ func TestDocumentsInUseAreKept(t *testing.T) {
 		admin.get(path).wantRefused(t, 404, "not_found")
 	}
 	w.as(w.developer).post("/agents", registration("orphan", nil)).
-		wantRefused(t, 422, "invalid_registration", "/agent_type unknown_agent_type")
+		wantRefused(t, 422, "invalid_registration", "/agent_type unknown_agent_type", "/environment unknown_environment")
 	for _, route := range []string{"PATCH /agents", "PUT /agents/x", "POST /teams/x", "DELETE /healthz"} {
 		method, path := cut(route)
 		admin.do(method, path, "application/json", nil).wantRefused(t, 405, "method_not_allowed")

@@ -32,17 +32,29 @@ func (s *Server) CreateAgent(ctx context.Context, req api.CreateAgentRequestObje
 // the agent type that it names.
 func (s *Server) registration(ctx context.Context, document []byte) (agents.Registration, error) {
 	var lookupErr error
-	reg, err := s.schemas.Registration(document, func(agentType string) (json.RawMessage, bool) {
-		t, err := s.rulebook.AgentType(ctx, agentType)
+	found := func(err error) bool {
 		if err != nil && !errors.Is(err, registry.NotFound) {
 			lookupErr = err
 		}
-		return t.Schema, err == nil
+		return err == nil
+	}
+	var agentType registry.AgentType
+	r, err := s.schemas.Registration(document, func(name string) (_ json.RawMessage, exists bool) {
+		t, err := s.rulebook.AgentType(ctx, name)
+		agentType = t
+		return t.Schema, found(err)
+	}, func(name string) bool {
+		_, err := s.rulebook.Environment(ctx, name)
+		return found(err)
 	})
 	if lookupErr != nil {
 		return agents.Registration{}, lookupErr
 	}
-	return agents.Registration(reg), err
+	return agents.Registration{
+		TypeRevision: agentType.Revision,
+		Name:         r.Name, Team: r.Team, AgentType: r.AgentType, Environment: r.Environment, Owner: r.Owner, Description: r.Description,
+		Scopes: r.Scopes, Capabilities: r.Capabilities, Labels: r.Labels, Config: r.Config, Quota: r.Quota,
+	}, err
 }
 
 // ListAgents handles GET /agents.

@@ -57,7 +57,7 @@ func (s *Server) registeredToAPI(r agents.Registered) api.RegisteredAgent {
 		},
 		Vault: api.AgentVault{Address: s.handout.VaultAddress, AuthPath: s.handout.VaultAuthPath, Role: s.handout.VaultRole},
 		Next: []string{
-			fmt.Sprintf("export CREDENCE_CLIENT_SECRET=…; TOKEN=$(credence token --token-endpoint %s --client-id %s --audience %s)",
+			fmt.Sprintf("read -rs CREDENCE_CLIENT_SECRET && export CREDENCE_CLIENT_SECRET && TOKEN=$(credence token --token-endpoint %s --client-id %s --audience %s)",
 				s.handout.TokenEndpoint, r.Credentials.ClientID, s.handout.Audience),
 			fmt.Sprintf(`curl -s %s/v1/%s -d "{\"role\": \"%s\", \"jwt\": \"$TOKEN\"}"`, s.handout.VaultAddress, s.handout.VaultAuthPath, s.handout.VaultRole),
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -115,18 +116,22 @@ func TestInvariant_C6_HangingUpDoesNotKeepARefusalOutOfTheLog(t *testing.T) {
 	}
 }
 
-// oneType is a rulebook that knows the agent type support and nothing else.
-type oneType struct{ rulebook.Store }
+// anyRules is a rulebook that knows every agent type and every environment.
+type anyRules struct{ rulebook.Store }
 
-func (oneType) AgentType(_ context.Context, name string) (registry.AgentType, error) {
+func (anyRules) AgentType(_ context.Context, name string) (registry.AgentType, error) {
 	return registry.AgentType{Name: name}, nil
+}
+
+func (anyRules) Environment(_ context.Context, name string) (registry.Environment, error) {
+	return registry.Environment{Name: name}, nil
 }
 
 // The team is found to be another's behind the gate, by the service.
 func TestInvariant_C6_AWriteForAnothersTeamIsAuditedWithWhatItNamed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(o *Options) {
-		o.Rulebook = rulebook.NewService(oneType{})
+		o.Rulebook = rulebook.NewService(anyRules{})
 		o.Agents = agents.NewService(nil, nil, nil, nil, slog.New(slog.DiscardHandler), agents.Options{})
 	})
 	w := f.do(call{method: http.MethodPost, path: "/agents", as: "ben", body: supportAgent("support-triage"),
@@ -138,5 +143,29 @@ func TestInvariant_C6_AWriteForAnothersTeamIsAuditedWithWhatItNamed(t *testing.T
 	}}
 	if diff := cmp.Diff(want, f.audits.take()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// An agent that tries the control plane is named in the log, and becomes nobody's
+// principal.
+func TestInvariant_C6_TheRowOfARefusedAgentNamesIt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *Options) { o.Authenticator = agentClient{} })
+	for _, op := range contract(t) {
+		if operations[op.OperationID].action == "" {
+			continue
+		}
+		path := strings.ReplaceAll(op.Path, "{name}", "support")
+		f.do(call{method: op.Method, path: path, as: "agent", body: "{}", header: map[string]string{echo.HeaderXRequestID: "request-1"}})
+		events := f.audits.take()
+		want := registry.Actor{Subject: "bot@clients", RequestID: "request-1"}
+		if len(events) != 1 || events[0].Actor != want || events[0].Detail != "agent_client" {
+			t.Errorf("%s: events %+v, want one of %+v", op.OperationID, events, want)
+		}
+	}
+	for _, r := range f.logs.records(t, "request") {
+		if r["subject"] != "" {
+			t.Errorf("the request was made as %q", r["subject"])
+		}
 	}
 }

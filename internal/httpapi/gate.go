@@ -27,8 +27,8 @@ const requestTimeout = 10 * time.Second
 // auditTimeout is how long writing the row of a refusal may take.
 const auditTimeout = 5 * time.Second
 
-// gate is what a request passes before its handler: a token, a permission, a
-// readable document, in this order. What a handler refuses for its team comes
+// gate is what a request passes before its handler: a token, a permission,
+// parameters that the operation has, a readable document, in this order. What a handler refuses for its team comes
 // out here too, so that every refused write is in the audit log (invariant C6).
 type gate struct {
 	authenticator Authenticator
@@ -40,11 +40,24 @@ type gate struct {
 func (g gate) middlewares(operations map[string]operation) map[string][]echo.MiddlewareFunc {
 	m := make(map[string][]echo.MiddlewareFunc, len(operations))
 	for id, op := range operations {
-		if !op.public {
-			m[id] = []echo.MiddlewareFunc{g.pass(op)}
+		m[id] = []echo.MiddlewareFunc{g.pass(op)}
+		if op.public {
+			m[id] = []echo.MiddlewareFunc{passPublic(op)}
 		}
 	}
 	return m
+}
+
+// passPublic is the gate of an operation that anybody may call.
+func passPublic(op operation) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := checkQuery(c.Request().URL.RawQuery, op.query); err != nil {
+				return err
+			}
+			return next(c)
+		}
+	}
 }
 
 func (g gate) pass(op operation) echo.MiddlewareFunc {
@@ -53,16 +66,19 @@ func (g gate) pass(op operation) echo.MiddlewareFunc {
 			ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
+			var caller registry.Principal
 			var document []byte
-			err := func() error {
-				if err := g.authenticate(c); err != nil {
+			err := func() (err error) {
+				if caller, err = g.authenticate(c); err != nil {
 					return err
 				}
-				if err := permit(authn.PrincipalFrom(c.Request().Context()), op); err != nil {
+				if err := permit(caller, op); err != nil {
+					return err
+				}
+				if err := checkQuery(c.Request().URL.RawQuery, op.query); err != nil {
 					return err
 				}
 				if op.body {
-					var err error
 					if document, err = readDocument(c); err != nil {
 						return err
 					}
@@ -70,24 +86,26 @@ func (g gate) pass(op operation) echo.MiddlewareFunc {
 				return next(c)
 			}()
 			if op.action != "" && errors.Is(err, registry.Forbidden) {
-				g.auditRefusal(c, op, document, err)
+				g.auditRefusal(c, op, caller, document, err)
 			}
 			return err
 		}
 	}
 }
 
-func (g gate) authenticate(c echo.Context) error {
+// authenticate makes the caller the request's principal. Beside Forbidden it
+// returns who was refused, for the audit log alone.
+func (g gate) authenticate(c echo.Context) (registry.Principal, error) {
 	token, err := authn.BearerToken(c.Request().Header.Values(echo.HeaderAuthorization))
 	if err != nil {
-		return err
+		return registry.Principal{}, err
 	}
 	p, err := g.authenticator.Authenticate(c.Request().Context(), token)
 	if err != nil {
-		return err
+		return p, err
 	}
 	c.SetRequest(c.Request().WithContext(authn.WithPrincipal(c.Request().Context(), p)))
-	return nil
+	return p, nil
 }
 
 func permit(by registry.Principal, op operation) error {
@@ -116,14 +134,11 @@ func readDocument(c echo.Context) ([]byte, error) {
 	return document, nil
 }
 
-// auditRefusal writes the row of a refused write. It is refused whether or not
-// the row could be written.
-func (g gate) auditRefusal(c echo.Context, op operation, document []byte, refusal error) {
+// auditRefusal writes the row of a write that the caller was refused. It is
+// refused whether or not the row could be written.
+func (g gate) auditRefusal(c echo.Context, op operation, caller registry.Principal, document []byte, refusal error) {
 	ctx := c.Request().Context()
-	event := registry.AuditEvent{Action: op.action, Outcome: registry.Denied, ObjectKind: op.kind, Actor: registry.Actor{RequestID: registry.RequestIDFrom(ctx)}}
-	if p, ok := authn.LookupPrincipal(ctx); ok {
-		event.Actor = p.Actor(ctx)
-	}
+	event := registry.AuditEvent{Actor: caller.Actor(ctx), Action: op.action, Outcome: registry.Denied, ObjectKind: op.kind}
 	if e, ok := registry.AsError(refusal); ok {
 		event.Detail = e.Code
 	}

@@ -32,13 +32,13 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The gate asks in a fixed order: who, whether, then what. Each row is wrong in
-// all that comes later.
+// The gate asks in a fixed order: who, whether, then what: the query, then the
+// body. Each row is wrong in all that comes later.
 func TestTheGateAsksInOrder(t *testing.T) {
 	t.Parallel()
 	text := map[string]string{echo.HeaderContentType: "text/plain"}
 	for _, write := range []call{
-		{method: http.MethodPost, path: "/agents?limit=x"},
+		{method: http.MethodPost, path: "/agents"},
 		{method: http.MethodPut, path: "/environments/production"},
 		{method: http.MethodPut, path: "/agent-types/support"},
 		{method: http.MethodPut, path: "/teams/customer-success"},
@@ -51,10 +51,11 @@ func TestTheGateAsksInOrder(t *testing.T) {
 				status int
 				code   string
 			}{
-				{call{reader: unreadable{t}, header: text}, http.StatusUnauthorized, "missing_token"},
-				{call{as: "unknown", reader: unreadable{t}, header: text}, http.StatusUnauthorized, "invalid_token"},
-				{call{as: "powerless", reader: unreadable{t}, header: text}, http.StatusForbidden, "permission_denied"},
-				{call{as: "reader", reader: unreadable{t}, header: text}, http.StatusForbidden, "permission_denied"},
+				{call{path: "?x=1", reader: unreadable{t}, header: text}, http.StatusUnauthorized, "missing_token"},
+				{call{path: "?x=1", as: "unknown", reader: unreadable{t}, header: text}, http.StatusUnauthorized, "invalid_token"},
+				{call{path: "?x=1", as: "powerless", reader: unreadable{t}, header: text}, http.StatusForbidden, "permission_denied"},
+				{call{path: "?x=1", as: "reader", reader: unreadable{t}, header: text}, http.StatusForbidden, "permission_denied"},
+				{call{path: "?x=1", as: "admin", reader: unreadable{t}, header: text}, http.StatusBadRequest, "invalid_parameter"},
 				{call{as: "admin", reader: unreadable{t}, header: text}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
 				{call{as: "admin", reader: unreadable{t}}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
 				{call{as: "admin", body: strings.Repeat(" ", maxBody+1)}, http.StatusRequestEntityTooLarge, "body_too_large"},
@@ -63,7 +64,7 @@ func TestTheGateAsksInOrder(t *testing.T) {
 				{call{as: "admin", body: `{"name": "a", "name": "b"}`}, http.StatusBadRequest, "duplicate_key"},
 				{call{as: "admin", body: `{"max_agents": 1e9999999}`}, http.StatusUnprocessableEntity, "number_out_of_range"},
 			} {
-				step.method, step.path = write.method, write.path
+				step.method, step.path = write.method, write.path+step.path
 				wantProblem(t, f.do(step.call), step.status, step.code)
 			}
 			w := f.do(call{method: write.method, path: write.path, as: "admin", body: `{"unknown": 1}`})
@@ -163,7 +164,7 @@ func TestATokenThatCannotBeVerifiedNowIsNotRefusedForGood(t *testing.T) {
 type agentClient struct{}
 
 func (agentClient) Authenticate(context.Context, string) (registry.Principal, error) {
-	return registry.Principal{}, registry.Forbidden.Errorf("agent_client", "agents may not use the control plane")
+	return registry.Principal{Subject: "bot@clients", Permissions: []registry.Permission{registry.Admin}}, registry.Forbidden.Errorf("agent_client", "agents may not use the control plane")
 }
 
 func TestInvariant_A2_AnAgentsClientIsRefusedOnEveryRoute(t *testing.T) {

@@ -195,11 +195,13 @@ func TestLabelsAreBounded(t *testing.T) {
 func TestARequestIsLoggedWithoutWhatItCarried(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.do(call{method: http.MethodPost, path: "/agents?token=in-the-query", as: "ben", body: `{"name": "in-the-body"}`,
+	f.do(call{method: http.MethodPost, path: "/agents", as: "ben", body: `{"name": "in-the-body"}`,
 		header: map[string]string{"Cookie": "session=in-a-cookie"}})
+	f.do(call{method: http.MethodGet, path: "/agents?cursor=in-the-query", as: "ben"})
+	f.do(call{method: http.MethodGet, path: "/agents?in-the-query=1", as: "ben"})
 	requests := f.logs.records(t, "request")
-	if len(requests) != 1 {
-		t.Fatalf("%d requests were logged, want 1", len(requests))
+	if len(requests) != 3 {
+		t.Fatalf("%d requests were logged, want 3", len(requests))
 	}
 	for _, key := range []string{"time", "milliseconds", "request_id"} {
 		delete(requests[0], key)

@@ -9,7 +9,23 @@ type operation struct {
 	action string                // of a write, for the audit log
 	kind   string                // of the object that is written
 	body   bool                  // takes a JSON document
+	query  []parameter           // that the query may have
 }
+
+// parameter is one of the query.
+type parameter struct {
+	name   string
+	number bool // an integer
+}
+
+// has returns the operation with these parameters.
+func (o operation) has(query ...parameter) operation {
+	o.query = query
+	return o
+}
+
+// page are the parameters of every list.
+var page = []parameter{{"limit", true}, {"cursor", false}}
 
 func reads(anyOf ...registry.Permission) operation { return operation{anyOf: anyOf} }
 
@@ -24,21 +40,23 @@ var readRules = reads(registry.AgentsRead, registry.AgentsRegister)
 // together.
 var operations = map[string]operation{
 	"createAgent": writes(registry.AgentsRegister, "agent", "register", true),
-	"listAgents":  reads(registry.AgentsRead),
-	"getAgent":    reads(registry.AgentsRead),
+	"listAgents": reads(registry.AgentsRead).has(append([]parameter{
+		{"team", false}, {"agent_type", false}, {"environment", false}, {"lifecycle", false}, {"capability", false},
+	}, page...)...),
+	"getAgent":    reads(registry.AgentsRead).has(parameter{"include", false}),
 	"deleteAgent": writes(registry.AgentsWrite, "agent", "decommission", false),
 
-	"listEnvironments":  readRules,
+	"listEnvironments":  readRules.has(page...),
 	"getEnvironment":    readRules,
 	"putEnvironment":    writes(registry.Admin, "environment", "put", true),
 	"deleteEnvironment": writes(registry.Admin, "environment", "delete", false),
 
-	"listAgentTypes":  readRules,
+	"listAgentTypes":  readRules.has(page...),
 	"getAgentType":    readRules,
 	"putAgentType":    writes(registry.Admin, "agent_type", "put", true),
 	"deleteAgentType": writes(registry.Admin, "agent_type", "delete", false),
 
-	"listTeams":  readRules,
+	"listTeams":  readRules.has(page...),
 	"getTeam":    readRules,
 	"putTeam":    writes(registry.Admin, "team", "put", true),
 	"deleteTeam": writes(registry.Admin, "team", "delete", false),

@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,26 +23,42 @@ type contractOperation struct {
 	Description  string    `yaml:"description"`
 	Security     *[]any    `yaml:"security"` // nil: the document's, a bearer token
 	RequestBody  yaml.Node `yaml:"requestBody"`
+	Parameters   []contractParameter
+}
+
+type contractParameter struct {
+	Ref    string `yaml:"$ref"`
+	Name   string
+	In     string
+	Schema struct{ Type string }
 }
 
 // contract reads openapi.yaml.
 func contract(t testing.TB) []contractOperation {
 	t.Helper()
 	var doc struct {
-		Paths map[string]map[string]yaml.Node
+		Paths      map[string]map[string]yaml.Node
+		Components struct {
+			Parameters map[string]contractParameter
+		}
 	}
 	if err := yaml.Unmarshal(credence.OpenAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
 	var all []contractOperation
-	for path, item := range doc.Paths {
+	for route, item := range doc.Paths {
 		for method, node := range item {
 			if method == "parameters" {
 				continue
 			}
-			op := contractOperation{Method: strings.ToUpper(method), Path: path}
+			op := contractOperation{Method: strings.ToUpper(method), Path: route}
 			if err := node.Decode(&op); err != nil {
 				t.Fatal(err)
+			}
+			for i, p := range op.Parameters {
+				if p.Ref != "" {
+					op.Parameters[i] = doc.Components.Parameters[path.Base(p.Ref)]
+				}
 			}
 			all = append(all, op)
 		}
@@ -73,6 +92,16 @@ func TestEveryOperationOfTheContractHasItsGate(t *testing.T) {
 		if write := c.Method != http.MethodGet; (op.action != "") != write || (op.kind != "") != write {
 			t.Errorf("%s is %s, and its refusals are audited as %q of %q", c.OperationID, c.Method, op.action, op.kind)
 		}
+		var query []parameter
+		for _, p := range c.Parameters {
+			if p.In == "query" {
+				query = append(query, parameter{p.Name, p.Schema.Type == "integer"})
+			}
+		}
+		byName := func(a, b parameter) int { return cmp.Compare(a.name, b.name) }
+		if !slices.Equal(slices.SortedFunc(slices.Values(query), byName), slices.SortedFunc(slices.Values(op.query), byName)) {
+			t.Errorf("%s takes %v, openapi.yaml says %v", c.OperationID, op.query, query)
+		}
 		for _, p := range registry.Permissions {
 			documented := strings.Contains(c.Description, "Needs `"+string(p.Name)+"`")
 			if documented && op.anyOf[0] != p.Name {
@@ -95,13 +124,20 @@ func TestEveryOperationOfTheContractHasItsGate(t *testing.T) {
 func TestEveryRouteButThePublicOnesAsksForAToken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	public := map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /openapi.yaml": true}
-	seen := 0
+	public := map[string]bool{}
+	for _, path := range []string{"/healthz", "/readyz", "/openapi.yaml"} {
+		public["GET "+path], public["HEAD "+path] = true, true
+	}
+	seen, heads := 0, 0
 	for _, r := range f.handler.Routes() {
 		if r.Method == echo.RouteNotFound {
 			continue
 		}
-		seen++
+		if r.Method == http.MethodHead {
+			heads++
+		} else {
+			seen++
+		}
 		path := strings.ReplaceAll(r.Path, ":name", "support")
 		w := f.do(call{method: r.Method, path: path, body: "{}"})
 		if public[r.Method+" "+r.Path] {
@@ -116,6 +152,15 @@ func TestEveryRouteButThePublicOnesAsksForAToken(t *testing.T) {
 	}
 	if want := len(operations) + 1; seen != want {
 		t.Errorf("%d routes are served, want the %d operations and /openapi.yaml", seen, len(operations))
+	}
+	gets := 1
+	for _, c := range contract(t) {
+		if c.Method == http.MethodGet {
+			gets++
+		}
+	}
+	if heads != gets {
+		t.Errorf("HEAD is served on %d routes, GET on %d", heads, gets)
 	}
 }
 

@@ -80,6 +80,16 @@ func TestParametersOfListsAreChecked(t *testing.T) {
 			wantProblem(t, f.do(call{method: http.MethodGet, path: path + "?" + query, as: "admin"}), want.status, want.code)
 		}
 	}
+	for path, names := range map[string]string{
+		"/agents?limit=abc": "limit", "/agents?teem=x": "teem", "/agents?team=a&team=b": "team", "/agents?Team=a": "Team", "/agents/a?limit=1": "limit",
+		"/teams?team=a": "team", "/healthz?x=1": "x", "/readyz?probe=1": "probe", "/agents?team=%zz": "query", "/agents?a;b": "query",
+	} {
+		p := wantProblem(t, f.do(call{method: http.MethodGet, path: path, as: "admin"}), http.StatusBadRequest, "invalid_parameter")
+		if !strings.Contains(*p.Detail, names) || strings.Contains(*p.Detail, "strconv") || strings.Contains(*p.Detail, "nvalid format") {
+			t.Errorf("%s: %s", path, *p.Detail)
+		}
+	}
+	wantProblem(t, f.do(call{method: http.MethodDelete, path: "/agents/a?force=1", as: "admin"}), http.StatusBadRequest, "invalid_parameter")
 	wantProblem(t, f.do(call{method: http.MethodGet, path: "/agents?lifecycle=asleep", as: "admin"}), http.StatusUnprocessableEntity, "invalid_parameter")
 	wantProblem(t, f.do(call{method: http.MethodGet, path: "/agents/a?include=everything", as: "admin"}), http.StatusUnprocessableEntity, "invalid_parameter")
 }

@@ -35,9 +35,12 @@ var statuses = map[registry.Kind]int{
 	registry.Unavailable:          http.StatusServiceUnavailable,
 }
 
+// codeParameter is the code of a parameter that cannot be what it is.
+const codeParameter = "invalid_parameter"
+
 // routerCodes are the codes of what the router itself refuses.
 var routerCodes = map[int]string{
-	http.StatusBadRequest:         "invalid_parameter",
+	http.StatusBadRequest:         codeParameter,
 	http.StatusNotFound:           "not_found",
 	http.StatusMethodNotAllowed:   "method_not_allowed",
 	http.StatusMisdirectedRequest: "unknown_host",
@@ -67,6 +70,9 @@ func problemFor(err error) (p api.Problem, retryAfter time.Duration) {
 	} else if he, ok := errors.AsType[*echo.HTTPError](err); ok && he.Code < http.StatusInternalServerError {
 		p.Status, p.Code = he.Code, routerCodes[he.Code]
 		detail, _ = he.Message.(string)
+		if he.Code == http.StatusBadRequest { // what it says is in the words of the library that reads them
+			detail = "a parameter in the path or a header cannot be read, or is given more than once"
+		}
 	} else if errors.Is(err, context.Canceled) {
 		p.Status, p.Code, detail = statusClientClosedRequest, "client_closed_request", "The caller hung up."
 	}

@@ -76,11 +76,22 @@ func New(o Options) *echo.Echo {
 
 	s := &Server{agents: o.Agents, rulebook: o.Rulebook, schemas: o.Schemas, health: o.Health, handout: o.Handout}
 	gate := gate{authenticator: o.Authenticator, auditor: o.Auditor, log: o.Log}
-	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{
+	routes := withHead{e}
+	api.RegisterHandlersWithOptions(routes, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{
 		OperationMiddlewares: gate.middlewares(operations),
 	})
-	e.GET("/openapi.yaml", func(c echo.Context) error {
+	routes.GET("/openapi.yaml", func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "application/yaml", credence.OpenAPI)
 	})
 	return e
+}
+
+// withHead routes HEAD to where GET goes (RFC 9110, section 9.3.2). The server of
+// net/http leaves the body out.
+type withHead struct{ *echo.Echo }
+
+// GET implements api.EchoRouter.
+func (r withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	r.HEAD(path, h, m...)
+	return r.Echo.GET(path, h, m...)
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,10 @@ type Health struct {
 	version  string
 	checks   []Check
 	draining atomic.Bool
+
+	mu    sync.Mutex // held while probing, so that one caller probes for all
+	known []api.Check
+	since time.Time // when known was found out
 }
 
 // NewHealth returns the health of a process of that version.
@@ -34,8 +39,13 @@ func NewHealth(version string, checks ...Check) *Health {
 // Drain makes the process unready: it is about to stop.
 func (h *Health) Drain() { h.draining.Store(true) }
 
-// probeTimeout bounds one probe, so that readiness answers in time.
-const probeTimeout = 2 * time.Second
+const (
+	// probeTimeout bounds one probe, so that readiness answers in time.
+	probeTimeout = 2 * time.Second
+	// probeLifetime is how long the probes' answers stand: anybody may ask, and
+	// they cost the database and the providers calls.
+	probeLifetime = time.Second
+)
 
 // Healthz handles GET /healthz.
 func (s *Server) Healthz(context.Context, api.HealthzRequestObject) (api.HealthzResponseObject, error) {
@@ -52,19 +62,7 @@ func (s *Server) Readyz(ctx context.Context, _ api.ReadyzRequestObject) (api.Rea
 }
 
 func (h *Health) readiness(ctx context.Context) api.Readiness {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	r := api.Readiness{Ready: true, Checks: make([]api.Check, len(h.checks), len(h.checks)+1)}
-	var wg sync.WaitGroup
-	for i, c := range h.checks {
-		wg.Go(func() {
-			r.Checks[i] = api.Check{Name: api.CheckName(c.Name), Ok: true}
-			if err := c.Probe(ctx); err != nil {
-				r.Checks[i].Ok, r.Checks[i].Reason = false, optional(err.Error())
-			}
-		})
-	}
-	wg.Wait()
+	r := api.Readiness{Ready: true, Checks: h.probed(ctx)}
 	for i, c := range h.checks {
 		r.Ready = r.Ready && (r.Checks[i].Ok || !c.Vital)
 	}
@@ -73,4 +71,33 @@ func (h *Health) readiness(ctx context.Context) api.Readiness {
 		r.Checks = append(r.Checks, api.Check{Name: api.CheckName("draining"), Reason: optional("the process is about to stop")})
 	}
 	return r
+}
+
+// probed returns a copy of what the probes say, at most probeLifetime ago.
+func (h *Health) probed(ctx context.Context) []api.Check {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known == nil || time.Since(h.since) >= probeLifetime {
+		h.known, h.since = h.probe(ctx), time.Now()
+	}
+	return slices.Clone(h.known)
+}
+
+// probe runs all probes side by side. Its answer serves others too, so that the
+// caller who began it may hang up.
+func (h *Health) probe(ctx context.Context) []api.Check {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	checks := make([]api.Check, len(h.checks))
+	var wg sync.WaitGroup
+	for i, c := range h.checks {
+		wg.Go(func() {
+			checks[i] = api.Check{Name: api.CheckName(c.Name), Ok: true}
+			if err := c.Probe(ctx); err != nil {
+				checks[i].Ok, checks[i].Reason = false, optional(err.Error())
+			}
+		})
+	}
+	wg.Wait()
+	return checks
 }

@@ -135,6 +135,19 @@ func (s *Store) IsAgentClient(ctx context.Context, clientID string) (bool, error
 	return is, nil
 }
 
+const clientIntentsSettledSQL = `
+	SELECT NOT EXISTS (SELECT FROM client_intents WHERE agent_id = $1 AND created_at > now() - $2::interval)`
+
+// ClientIntentsSettled reports whether every intent to make a client for the
+// agent is older than after, by the database's clock.
+func (s *Store) ClientIntentsSettled(ctx context.Context, agentID string, after time.Duration) (bool, error) {
+	var settled bool
+	if err := s.pool.QueryRow(ctx, clientIntentsSettledSQL, agentID, after).Scan(&settled); err != nil {
+		return false, fmt.Errorf("look up client intents: %w", translate(err))
+	}
+	return settled, nil
+}
+
 // agentImage is what policy may see of an agent (invariant B7): no owner, no
 // description, no config, no secret.
 type agentImage struct {

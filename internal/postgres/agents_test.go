@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
@@ -256,5 +258,47 @@ func TestAgentsPagesInOrderAndFilters(t *testing.T) {
 		if page, err := b.store.Agents(t.Context(), f); err != nil || len(page) != 0 {
 			t.Errorf("Agents(%+v) = %d agents, %v; want none", f, len(page), err)
 		}
+	}
+}
+
+func TestClientIntentsSettleByTheirAge(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rules := b.rules(t)
+	a, other := b.create(t, "one", rules), b.create(t, "two", rules)
+	if _, err := b.pool.Exec(t.Context(), `UPDATE client_intents SET created_at = now() - interval '30 seconds' WHERE agent_id = $1`, a.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		id    string
+		after time.Duration
+		want  bool
+	}{
+		{a.ID, 29 * time.Second, true}, {a.ID, time.Minute, false},
+		{other.ID, 29 * time.Second, false},
+		{uuid.NewString(), time.Hour, true}, // there was no intent
+	} {
+		got, err := b.store.ClientIntentsSettled(t.Context(), tt.id, tt.after)
+		if err != nil || got != tt.want {
+			t.Errorf("ClientIntentsSettled(%s, %s) = %t, %v", tt.id, tt.after, got, err)
+		}
+	}
+}
+
+// A document that is made anew has the version that the first one had.
+func TestInvariant_A1_RulesThatWereMadeAnewAreOthers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rules := b.rules(t)
+	if err := b.store.DeleteAgentType(t.Context(), "support", some, alice); err != nil {
+		t.Fatal(err)
+	}
+	anew, _, err := b.store.PutAgentType(t.Context(), registry.AgentType{Name: "support"}, some, alice)
+	if err != nil || anew.Version != rules.AgentType.Version {
+		t.Fatalf("version %d, %v; want %d again", anew.Version, err, rules.AgentType.Version)
+	}
+	_, err = b.store.CreateAgent(t.Context(), newAgent(t, "a", rules), alice)
+	if e, ok := registry.AsError(err); !ok || e.Code != "rules_changed" {
+		t.Errorf("CreateAgent() = %v, want rules_changed", err)
 	}
 }

@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	// The versions that the registration was judged by; 0 for a team of which
-	// nobody said anything. FOR SHARE keeps them as they are until we commit,
-	// but lets other registrations by.
+	// The revisions that the registration was judged by; 0 for a team of which
+	// nobody said anything. Versions would not do: a document that was deleted and
+	// made anew begins with the first. FOR SHARE keeps them as they are until we
+	// commit, but lets other registrations by.
 	rulesSQL = `
-	SELECT (SELECT version FROM environments WHERE name = @environment FOR SHARE),
-	       (SELECT version FROM agent_types WHERE name = @agent_type FOR SHARE),
-	       (SELECT version FROM teams WHERE name = @team FOR SHARE)`
+	SELECT (SELECT revision FROM environments WHERE name = @environment FOR SHARE),
+	       (SELECT revision FROM agent_types WHERE name = @agent_type FOR SHARE),
+	       (SELECT revision FROM teams WHERE name = @team FOR SHARE)`
 	countTeamSQL = `SELECT count(*) FROM agents WHERE team = $1 AND lifecycle = 'active'`
 
 	insertAgentSQL = `
@@ -83,7 +84,7 @@ func holdRules(ctx context.Context, tx pgx.Tx, r registry.Rules) error {
 	same := func(now *int64, judged int64) bool {
 		return (now == nil && judged == 0) || (now != nil && *now == judged)
 	}
-	if !same(environment, r.Environment.Version) || !same(agentType, r.AgentType.Version) || !same(team, r.Team.Version) {
+	if !same(environment, r.Environment.Revision) || !same(agentType, r.AgentType.Revision) || !same(team, r.Team.Revision) {
 		return registry.Conflict.Errorf("rules_changed", "an admin changed the environment, the agent type or the team meanwhile; repeat the call")
 	}
 	var living int64

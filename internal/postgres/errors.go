@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ const (
 	transactionTimedOut  = "25P04"
 	idleInTxTimedOut     = "25P03"
 	untranslatable       = "22021"
+	undefinedTable       = "42P01"
 )
 
 // retryAfter is when a caller may come back after the database failed it.
@@ -65,11 +67,11 @@ func isUnavailable(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
 	}
-	var netErr net.Error
-	// A connection that breaks under a query shows as a safe-to-retry or an
-	// unexpected-EOF error; both close the connection.
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
-		strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
+	if _, ok := errors.AsType[net.Error](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
+		return true
+	}
+	// The connection broke under a query.
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
 // isUniqueViolation reports whether err says that the constraint's key exists.

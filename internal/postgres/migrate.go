@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -64,23 +65,24 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 
 const schemaVersionSQL = `SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`
 
-// CheckSchema returns an error that says what to do unless the database has the
-// schema of this binary, or a newer one: migrations run with the code before
-// them.
+// CheckSchema returns Conflict, which says what to do, unless the database has
+// the schema of this binary, or a newer one: migrations run with the code before
+// them. It returns Unavailable when the database is away.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	want, err := newestMigration()
 	if err != nil {
 		return err
 	}
 	var have int64
-	if err := s.pool.QueryRow(ctx, schemaVersionSQL).Scan(&have); err != nil {
-		if e, ok := registry.AsError(translate(err)); ok {
-			return e
-		}
-		return errors.New("the database has no schema; run credence migrate")
+	err = s.pool.QueryRow(ctx, schemaVersionSQL).Scan(&have)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
+		return registry.Conflict.Errorf("schema_missing", "the database has no schema; run credence migrate")
+	}
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", translate(err))
 	}
 	if have < want {
-		return fmt.Errorf("the schema is at version %d and this binary needs %d; run credence migrate", have, want)
+		return registry.Conflict.Errorf("schema_outdated", "the schema is at version %d and this binary needs %d; run credence migrate", have, want)
 	}
 	return nil
 }
@@ -88,8 +90,11 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 // newestMigration is the version that this binary's migrations lead to.
 func newestMigration() (int64, error) {
 	files, err := fs.Glob(migrations.FS, "*.sql")
-	if err != nil || len(files) == 0 {
+	if err != nil {
 		return 0, fmt.Errorf("list the migrations: %w", err)
+	}
+	if len(files) == 0 {
+		return 0, errors.New("this binary has no migrations")
 	}
 	return goose.NumericComponent(files[len(files)-1]) // Glob sorts
 }

@@ -1,12 +1,14 @@
 package postgres_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
 	"github.com/credenceproject/credence/internal/postgres"
+	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/testdb"
 	"github.com/credenceproject/credence/migrations"
 )
@@ -75,7 +77,30 @@ func TestCheckSchemaTellsAnUnmigratedDatabaseFromAMigratedOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if err := postgres.NewStore(pool).CheckSchema(t.Context()); err == nil {
-		t.Error("CheckSchema() of an empty database = nil, want an error")
+	if err := postgres.NewStore(pool).CheckSchema(t.Context()); !errors.Is(err, registry.Conflict) || !contains(err, "no schema; run credence migrate") {
+		t.Errorf("CheckSchema() of an empty database = %v, want what to do", err)
+	}
+}
+
+func TestCheckSchemaTellsAnOldSchemaFromAPresentOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if _, err := b.pool.Exec(t.Context(), `DELETE FROM goose_db_version WHERE version_id > 1`); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.CheckSchema(t.Context()); !errors.Is(err, registry.Conflict) || !contains(err, "at version 1 and this binary needs") {
+		t.Errorf("CheckSchema() of an old schema = %v, want what to do", err)
+	}
+}
+
+// A table that cannot be read is there: migrating would not help.
+func TestCheckSchemaDoesNotTakeEveryFailureForAMissingSchema(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if _, err := b.pool.Exec(t.Context(), `ALTER TABLE goose_db_version RENAME COLUMN version_id TO version`); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.CheckSchema(t.Context()); err == nil || contains(err, "no schema") {
+		t.Errorf("CheckSchema() = %v, want the failure", err)
 	}
 }

@@ -24,7 +24,7 @@ func TestStatementsPrepare(t *testing.T) {
 		getEnvironmentSQL, lockEnvironmentSQL, listEnvironmentsSQL, deleteEnvironmentSQL, environmentInUseSQL, upsertEnvironmentSQL,
 		getAgentTypeSQL, lockAgentTypeSQL, listAgentTypesSQL, deleteAgentTypeSQL, agentTypeInUseSQL, upsertAgentTypeSQL,
 		getTeamSQL, lockTeamSQL, listTeamsSQL, deleteTeamSQL, teamInUseSQL, upsertTeamSQL,
-		agentByIDSQL, livingAgentSQL, newestOfNameSQL, agentsSQL, isAgentClientSQL,
+		agentByIDSQL, livingAgentSQL, newestOfNameSQL, agentsSQL, isAgentClientSQL, clientIntentsSettledSQL,
 		rulesSQL, countTeamSQL, insertAgentSQL, insertStepsSQL, insertClientIntentSQL,
 		setStepsSQL, setProgressSQL, insertAgentClientSQL,
 		lockAgentSQL, publishAgentSQL, decommissionSQL,

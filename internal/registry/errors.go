@@ -28,9 +28,10 @@ const (
 	Unavailable          Kind = "unavailable"           // something we need is away; repeating may help
 )
 
-// ErrNotSent marks the failure of a call to another system that never reached it:
-// whatever the kind of the failure, nothing was done there.
-var ErrNotSent = errors.New("the request was not sent")
+// ErrNotDone marks the failure of a call to another system that surely did
+// nothing there, whatever the kind of the failure: it was never sent, or was
+// turned away before anybody looked at what it asks for.
+var ErrNotDone = errors.New("nothing was done")
 
 // Error makes a Kind a target for errors.Is.
 func (k Kind) Error() string { return string(k) }

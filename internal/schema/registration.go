@@ -42,17 +42,21 @@ type registrationDocument struct {
 // Registration checks and decodes the registration of an agent.
 //
 // typeSchema returns the schema of an agent type, nil when the type allows any
-// config, and whether there is such a type. It is called once at most, and
-// only with a valid name. The config, {} when it was not sent, is checked
-// against that schema in the same go.
+// config, and whether there is such a type; environmentExists whether there is
+// such an environment. Each is called once at most, and only with a valid name.
+// The config, {} when it was not sent, is checked against that schema in the same
+// go.
 //
 // It returns Invalid (invalid_registration) with every fault, the config's
 // under /config, and an error without a kind when the type's schema, which was
 // accepted once, is not usable any more.
-func (v *Validator) Registration(data []byte, typeSchema func(agentType string) (json.RawMessage, bool)) (Registration, error) {
+func (v *Validator) Registration(data []byte, typeSchema func(agentType string) (json.RawMessage, bool), environmentExists func(name string) bool) (Registration, error) {
 	d, err := v.read(agentRegistration, data)
 	if err != nil {
 		return Registration{}, err
+	}
+	if name, ok := d.fields["environment"].(string); ok && registry.ValidName(name) && !environmentExists(name) {
+		d.faults.add("/environment", "unknown_environment", "there is no such environment")
 	}
 	if err := v.checkConfig(d, typeSchema); err != nil {
 		return Registration{}, err

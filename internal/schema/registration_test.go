@@ -54,6 +54,9 @@ func types(name string) (json.RawMessage, bool) {
 	}
 }
 
+// exists is true of every environment but one.
+func exists(environment string) bool { return environment != "nowhere" }
+
 func TestRegistrationIsDecodedWhole(t *testing.T) {
 	t.Parallel()
 	data := `{
@@ -64,7 +67,7 @@ func TestRegistrationIsDecodedWhole(t *testing.T) {
 		"config": {"max_tickets_per_hour": 2e2, "x_a": "b", "a/b": ""},
 		"quota": {"requests_per_second": 1e1, "requests_per_day": 10000.0}
 	}`
-	got, err := newValidator(t).Registration([]byte(data), types)
+	got, err := newValidator(t).Registration([]byte(data), types, exists)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +90,7 @@ func TestRegistrationIsDecodedWhole(t *testing.T) {
 
 func TestRegistrationSaysWhatWasNotSent(t *testing.T) {
 	t.Parallel()
-	got, err := newValidator(t).Registration([]byte(minimal), types)
+	got, err := newValidator(t).Registration([]byte(minimal), types, exists)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +137,8 @@ func TestRegistrationReportsEveryFault(t *testing.T) {
 			[]fault{{"/quota/requests_per_day", "type"}}},
 		{"an agent type that is not there", `{"name":"a","team":"t","agent_type":"none","environment":"e","owner":"o","config":{"a":1},"x":1}`,
 			[]fault{{"/agent_type", "unknown_agent_type"}, {"/x", "unknown_field"}}},
+		{"an environment that is not there either, and all the rest", `{"name":"A","team":"t","agent_type":"none","environment":"nowhere","owner":"","x":1}`,
+			[]fault{{"/agent_type", "unknown_agent_type"}, {"/environment", "unknown_environment"}, {"/name", "pattern"}, {"/owner", "minLength"}, {"/x", "unknown_field"}}},
 		{"a config against its type, and the document", `{"name":"A","team":"t","agent_type":"support","environment":"e","owner":"o",
 			"config":{"mode":"medium","route":{"cc":1},"tags":["ok","NO","ok"],"either":[],"x_a":1,"a/b":2}}`, []fault{
 			{"/config/a~1b", "type"}, {"/config/either", "anyOf"}, {"/config/max_tickets_per_hour", "dependentRequired"},
@@ -156,7 +161,7 @@ func TestRegistrationReportsEveryFault(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := v.Registration([]byte(tt.data), types)
+			_, err := v.Registration([]byte(tt.data), types, exists)
 			wantFaults(t, err, "invalid_registration", tt.want...)
 		})
 	}
@@ -168,7 +173,7 @@ func TestDetailsSayWhatIsAskedFor(t *testing.T) {
 		"name": "Ö", "extra": 1, "description": strings.Repeat("x", 1025), "labels": map[string]any{"UP": "x"},
 		"config": map[string]any{"mode": "medium", "max_tickets_per_hour": 0},
 	})
-	_, err := newValidator(t).Registration(data, types)
+	_, err := newValidator(t).Registration(data, types, exists)
 	e, ok := registry.AsError(err)
 	if !ok {
 		t.Fatal(err)
@@ -192,7 +197,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	for i := range 5000 {
 		fields[fmt.Sprintf("field-%04d", i)] = i
 	}
-	_, err := newValidator(t).Registration(edit(t, minimal, fields), types)
+	_, err := newValidator(t).Registration(edit(t, minimal, fields), types, exists)
 	got := faultsOf(t, err, "invalid_registration")
 	if len(got) != 100 {
 		t.Errorf("reported %d faults, want 100", len(got))
@@ -205,7 +210,7 @@ func TestFaultsAreBounded(t *testing.T) {
 func TestDocumentsThatWouldCostTooMuchAreRefused(t *testing.T) {
 	t.Parallel()
 	scopes := make([]int, 250_000)
-	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"scopes": scopes}), types)
+	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"scopes": scopes}), types, exists)
 	wantFaults(t, err, "invalid_registration", fault{"", "too_complex"})
 }
 
@@ -219,7 +224,7 @@ func TestRegistrationRefusesWhatIsNotStrictJSON(t *testing.T) {
 		"number_out_of_range": `{"quota":{"requests_per_day":1e9999999}}`,
 		"invalid_string":      `{"name":"a\u0000"}`,
 	} {
-		_, err := v.Registration([]byte(data), types)
+		_, err := v.Registration([]byte(data), types, exists)
 		if e, ok := registry.AsError(err); !ok || e.Code != code {
 			t.Errorf("Registration(%s) = %v, want %s", data, err, code)
 		}
@@ -229,7 +234,7 @@ func TestRegistrationRefusesWhatIsNotStrictJSON(t *testing.T) {
 // A type's schema that is not usable is the registry's fault, not the caller's.
 func TestAnUnusableTypeIsNotTheCallersFault(t *testing.T) {
 	t.Parallel()
-	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"agent_type": "broken"}), types)
+	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"agent_type": "broken"}), types, exists)
 	if err == nil {
 		t.Fatal("Registration = nil, want an error")
 	}
@@ -255,7 +260,7 @@ func TestInvariant_A3_NamesAreSafeAndNoUUIDs(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			for _, field := range []string{"name", "team", "agent_type", "environment"} {
-				_, err := v.Registration(edit(t, minimal, map[string]any{field: name}), types)
+				_, err := v.Registration(edit(t, minimal, map[string]any{field: name}), types, exists)
 				got := faultsOf(t, err, "invalid_registration")
 				if len(got) != 1 || got[0].Pointer != "/"+field {
 					t.Errorf("%s %q: faults = %v, want one at /%s", field, name, got, field)
@@ -274,12 +279,12 @@ func TestInvariant_A3_NamesAreSafeAndNoUUIDs(t *testing.T) {
 		})
 	}
 	// U+0000 does not even get past the JSON reader.
-	_, err := v.Registration(edit(t, minimal, map[string]any{"name": "a\x00"}), types)
+	_, err := v.Registration(edit(t, minimal, map[string]any{"name": "a\x00"}), types, exists)
 	if e, ok := registry.AsError(err); !ok || e.Code != "invalid_string" {
 		t.Errorf("NUL: %v, want invalid_string", err)
 	}
 	for _, name := range []string{"a", "0", "a-b", "a--b", strings.Repeat("a", 63), "0197f3c2-9d0a-7c31-8a53-5b6d3f0e1a2"} {
-		if _, err := v.Registration(edit(t, minimal, map[string]any{"name": name}), types); err != nil {
+		if _, err := v.Registration(edit(t, minimal, map[string]any{"name": name}), types, exists); err != nil {
 			t.Errorf("name %q: %v, want nil", name, err)
 		}
 	}
@@ -298,11 +303,11 @@ func TestInvariant_C7_LabelsAndConfigAreBounded(t *testing.T) {
 		return map[string]any{"a": strings.Repeat("x", size-len(`{"a":""}`))}
 	}
 	within := map[string]any{"agent_type": "free", "labels": labels, "config": config(schema.MaxConfigBytes)}
-	if _, err := v.Registration(edit(t, minimal, within), types); err != nil {
+	if _, err := v.Registration(edit(t, minimal, within), types, exists); err != nil {
 		t.Errorf("16 labels and 16 KiB of config: %v, want nil", err)
 	}
 	labels["label-16"] = "x"
 	beyond := map[string]any{"agent_type": "free", "labels": labels, "config": config(schema.MaxConfigBytes + 1)}
-	_, err := v.Registration(edit(t, minimal, beyond), types)
+	_, err := v.Registration(edit(t, minimal, beyond), types, exists)
 	wantFaults(t, err, "invalid_registration", fault{"/config", "too_large"}, fault{"/labels", "maxProperties"})
 }
