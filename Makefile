@@ -22,11 +22,12 @@ programs := $(TOOLS)/.programs.stamp
 linters := $(TOOLS)/.linters.stamp
 generator := $(TOOLS)/bin/oapi-codegen
 golangci := $(TOOLS)/bin/golangci-lint
+opa := $(TOOLS)/bin/opa
 
 ##@ Run
 
 .PHONY: dev
-dev: $(programs) build ## Run Credence and all it needs on this machine, until Ctrl-C
+dev: $(programs) $(opa) build ## Run Credence and all it needs on this machine, until Ctrl-C
 	@exec bin/credence dev $(ARGS)
 
 .PHONY: build
@@ -37,11 +38,11 @@ build: ## Build bin/credence
 ##@ Check
 
 .PHONY: test
-test: $(programs) $(linters) ## Run all tests, with the race detector where there is a C compiler
+test: $(programs) $(opa) $(linters) ## Run all tests, with the race detector where there is a C compiler
 	@go run $(RACE) ./internal/testdb/withpostgres go test $(RACE) -timeout 15m $(TEST_FLAGS) $(PACKAGES)
 
 .PHONY: bench
-bench: $(programs) ## Run the benchmarks
+bench: $(programs) $(opa) ## Run the benchmarks
 	@go run ./internal/testdb/withpostgres go test -run '^$$' -bench . -benchmem -timeout 15m $(TEST_FLAGS) $(PACKAGES)
 
 .PHONY: check
@@ -77,7 +78,7 @@ check-modules:
 ##@ Prepare
 
 .PHONY: tools
-tools: $(programs) $(linters) $(generator) $(golangci) ## Install all tools into .tools/
+tools: $(programs) $(opa) $(linters) $(generator) $(golangci) ## Install all tools into .tools/
 
 .PHONY: generate
 generate: $(generator) ## Make the generated files anew
@@ -141,4 +142,12 @@ $(golangci): tools/go.mod tools/go.sum
 	@echo "install golangci-lint (takes two minutes)"
 	@mkdir -p $(@D)
 	@go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+# The build of OPA that also speaks Envoy's protocol. It has a module of its own, in
+# which OPA is newer than what the plugin asks for.
+$(opa): tools/opa/go.mod tools/opa/go.sum
+	@echo "install OPA (takes two minutes)"
+	@mkdir -p $(@D)
+	@CGO_ENABLED=0 go -C tools/opa build -trimpath -o ../../$@ github.com/open-policy-agent/opa-envoy-plugin/cmd/opa-envoy-plugin
 	@touch $@
