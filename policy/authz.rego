@@ -1,0 +1,122 @@
+# Who may call what. A call is allowed when every check below holds and something
+# grants it: a check that reads what is not there does not hold. Why a call is not
+# allowed is said by denials, one for each check; none is of what hangs on an
+# unknown: an agent that we do not know lacks no permission.
+package mcp.authz
+
+import data.mcp.facts
+import data.mcp.token
+import data.mcp.transport
+import data.registry
+
+default allow := false
+
+allow if {
+	token.current
+	facts.agent.suspended == false
+	deployed
+	admitted
+	permitted
+	granted
+}
+
+granted if registry.environment.grants == "permissions"
+
+# Without a verified token nothing else is said: a caller whom nobody vouches for
+# learns nothing of the registry.
+denials contains {"tier": "platform", "id": "token", "code": "no_verified_token"} if not transport.claims
+
+denials contains {"tier": "platform", "id": "token", "code": "token_expired"} if {
+	transport.claims
+	not token.current
+}
+
+denials contains {"tier": "platform", "id": "registry", "code": "registry_stale"} if {
+	transport.claims
+	not facts.readable
+}
+
+denials contains {"tier": "platform", "id": "agent", "code": "agent_unknown"} if {
+	transport.claims
+	facts.readable
+	not facts.agent
+}
+
+denials contains {"tier": "platform", "id": "agent", "code": "agent_suspended"} if facts.agent.suspended
+
+denials contains {"tier": "platform", "id": "resource", "code": "resource_unknown"} if {
+	transport.claims
+	facts.readable
+	not facts.resource
+}
+
+denials contains {"tier": "platform", "id": "environment", "code": "environment_mismatch"} if {
+	both_known
+	not deployed
+}
+
+denials contains {"tier": "platform", "id": "access", "code": "access_denied"} if {
+	both_known
+	not admitted
+}
+
+denials contains {"tier": "platform", "id": "permissions", "code": "missing_permission"} if {
+	both_known
+	not permitted
+}
+
+both_known if {
+	facts.agent
+	facts.resource
+}
+
+deployed if facts.agent.environment in facts.resource.environments
+
+admitted if facts.agent.team == facts.resource.team
+
+admitted if facts.resource.access.visibility == "organization"
+
+admitted if {
+	facts.resource.access.visibility == "team"
+	facts.agent.team in facts.resource.access.teams
+}
+
+admitted if {
+	facts.resource.access.visibility == "team"
+	facts.agent.agent_type in facts.resource.access.agent_types
+}
+
+# Of the token's claims `permissions` alone counts, never `scope`.
+permitted if {
+	every permission in facts.resource.required_permissions {
+		permission in transport.permissions
+	}
+	permitted_by_type
+}
+
+permitted_by_type if type_permissions[facts.resource.type] in transport.permissions
+
+permitted_by_type if {
+	facts.resource.type == "data_source"
+	data_source_permission in transport.permissions
+}
+
+permitted_by_type if facts.resource.type == "service"
+
+type_permissions := {
+	"skill": "skills:invoke",
+	"tool": "tools:access",
+	"data_sink": "data:write",
+}
+
+# A method that we do not know is taken for one that writes.
+default data_source_permission := "data:write"
+
+data_source_permission := "data:read" if transport.method in {"GET", "HEAD"}
+
+# Sets are sorted when they are listed: the same reasons come in the same order.
+reasons := [] if {
+	allow
+} else := array.slice([denial | some denial in denials], 0, 32) if {
+	count(denials) > 0
+} else := [{"tier": "platform", "id": "grants", "code": "no_grant"}]

@@ -1,0 +1,65 @@
+# The world of the tests: agent alice of team red, and the skill hello of team blue,
+# which admits red. In it alice may call hello.
+package mcp.fixture
+
+now := 1700000000000000000
+
+world := {
+	"meta": {"scope": "production", "epoch": "e1", "revision": 42, "layout": 1},
+	"environment": {"name": "production", "grants": "permissions", "max_staleness": "15m"},
+	"agent": {
+		"id": "0197-alice",
+		"name": "alice",
+		"team": "red",
+		"agent_type": "support",
+		"suspended": false,
+		"labels": {},
+	},
+	"resource": {
+		"type": "skill",
+		"team": "blue",
+		"data_classification": "low",
+		"required_permissions": ["hello:say"],
+		"access": {"visibility": "team", "teams": ["red"], "agent_types": []},
+		"environments": ["production", "staging"],
+		"labels": {},
+	},
+	"claims": {
+		"sub": "alice@clients",
+		"exp": 1700000001,
+		"permissions": ["hello:say", "skills:invoke"],
+		"scope": "data:read data:write tools:access",
+	},
+	"method": "POST",
+	"name": "hello",
+	"valid": true,
+}
+
+# changed returns the world with what the row says: fields set, or taken away.
+changed(row) := json.remove(object.union(world, object.get(row, "set", {})), object.get(row, "without", []))
+
+# registry is the data of a world, in layout 1.
+registry(w) := object.union(object.filter(w, ["meta", "environment"]), {
+	"agents": {shard("alice@clients"): {"alice@clients": w.agent}},
+	"resources": {shard("hello"): {"hello": w.resource}},
+})
+
+shard(key) := substring(crypto.sha256(key), 0, 2)
+
+program(w) := {
+	"jwt": {"valid": w.valid, "payload": w.claims},
+	"request": {"method": w.method, "path": ["say"]},
+	"resource": {"type": "skill", "id": w.name},
+}
+
+envoy(w) := {
+	"attributes": {
+		"metadataContext": {"filterMetadata": {"envoy.filters.http.jwt_authn": {"jwt_payload": w.claims}}},
+		"request": {"http": {
+			"method": w.method,
+			"path": concat("/", ["/mcp", w.name, "say"]),
+			"headers": {"authorization": "Bearer secret", "x-agent-id": "forged"},
+		}},
+	},
+	"parsed_path": ["mcp", w.name, "say"],
+}

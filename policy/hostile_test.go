@@ -1,0 +1,130 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/credenceproject/credence/policy"
+)
+
+// Whatever is asked, on whatever data, there is one decision, and it contradicts
+// itself nowhere.
+func TestDecisionIsAlwaysDefined(t *testing.T) {
+	t.Parallel()
+	modules := newEngine(t, policy.Query, fixture())
+	damaged := make([]engine, 40)
+	for i := range damaged {
+		damaged[i] = newEngine(t, policy.Query, damage(rapid.Custom(hostileValue(3))).Example(i).apply(plain(t, fixture())))
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		asked := rapid.SampledFrom([]object{input("alice@clients", "POST", "hello"), envoyInput("alice@clients", "POST", "/mcp/hello/say")}).Draw(rt, "asked")
+		for _, d := range rapid.SliceOfN(damage(rapid.Custom(hostileValue(3))), 0, 3).Draw(rt, "damage") {
+			asked, _ = d.apply(plain(t, asked)).(object)
+		}
+		e := modules
+		if rapid.Bool().Draw(rt, "damaged data") {
+			e = rapid.SampledFrom(damaged).Draw(rt, "data")
+		}
+		got, err := e.eval(t.Context(), asked)
+		if err != nil {
+			rt.Fatalf("decide: %v", err)
+		}
+		consistent(rt, got)
+	})
+}
+
+func consistent(rt *rapid.T, decision any) {
+	d, ok := decision.(object)
+	if !ok {
+		rt.Fatalf("the decision is %v", decision)
+	}
+	reasons, ok := d["reasons"].([]any)
+	allow, isBool := d["allow"].(bool)
+	switch {
+	case !ok || !isBool || d["allowed"] != d["allow"]:
+		rt.Fatalf("allow is %v, allowed %v, reasons %v", d["allow"], d["allowed"], d["reasons"])
+	case allow != (len(reasons) == 0) || len(reasons) > 32:
+		rt.Fatalf("allow is %t for the reasons %v", allow, reasons)
+	case allow != (d["http_status"] == json.Number("200")):
+		rt.Fatalf("allow is %t, and the status %v", allow, d["http_status"])
+	}
+	if _, ok := d["revision"].(json.Number); !ok {
+		rt.Fatalf("the revision is %v", d["revision"])
+	}
+	headers, ok := d["headers"].(object)
+	if !ok {
+		rt.Fatalf("the headers are %v", d["headers"])
+	}
+	for _, name := range []string{"x-agent-id", "x-agent-name", "x-agent-team", "x-agent-type", "x-agent-environment"} {
+		if v, ok := headers[name].(string); ok != allow || allow && v == "" {
+			rt.Fatalf("allow is %t, and %s is %v", allow, name, headers[name])
+		}
+	}
+}
+
+// damaged is a place in a document, as steps from its root, and what is put there.
+type damaged struct {
+	steps []int
+	value any
+}
+
+func damage(value *rapid.Generator[any]) *rapid.Generator[damaged] {
+	return rapid.Custom(func(t *rapid.T) damaged {
+		return damaged{
+			steps: rapid.SliceOfN(rapid.IntRange(0, 7), 1, 8).Draw(t, "steps"),
+			value: value.Draw(t, "value"),
+		}
+	})
+}
+
+// apply returns v with the value at the place that the steps lead to.
+func (d damaged) apply(v any) any {
+	if len(d.steps) == 0 {
+		return d.value
+	}
+	rest := damaged{d.steps[1:], d.value}
+	switch v := v.(type) {
+	case object:
+		if len(v) == 0 {
+			return d.value
+		}
+		keys := make([]string, 0, len(v))
+		for key := range v {
+			keys = append(keys, key)
+		}
+		slices.Sort(keys)
+		key := keys[d.steps[0]%len(keys)]
+		v[key] = rest.apply(v[key])
+		return v
+	case []any:
+		if len(v) == 0 {
+			return d.value
+		}
+		i := d.steps[0] % len(v)
+		v[i] = rest.apply(v[i])
+		return v
+	default:
+		return d.value
+	}
+}
+
+// hostileValue draws any JSON value, among them what passes for another one.
+func hostileValue(depth int) func(*rapid.T) any {
+	return func(t *rapid.T) any {
+		leaves := []any{
+			nil, true, false, "", "true", "hello", "alice@clients", "skills:invoke", "\x00", "東京", "..",
+			json.Number("0"), json.Number("-1"), json.Number("1e400"), json.Number("9223372036854775808"), json.Number("0.1"),
+		}
+		switch kind := rapid.IntRange(0, 3).Draw(t, "kind"); {
+		case kind == 0 && depth > 0:
+			return rapid.SliceOfN(rapid.Custom(hostileValue(depth-1)), 0, 3).Draw(t, "list")
+		case kind == 1 && depth > 0:
+			return rapid.MapOfN(rapid.SampledFrom([]string{"", "sub", "exp", "hello", "valid"}), rapid.Custom(hostileValue(depth-1)), 0, 3).Draw(t, "object")
+		default:
+			return rapid.SampledFrom(leaves).Draw(t, "leaf")
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package mcp.request_test
+
+import data.mcp.fixture
+import data.mcp.request
+
+test_fields_of_a_known_call if {
+	w := object.union(fixture.world, {"agent": {"labels": {"tier": "gold"}}})
+	every asked in [fixture.program(w), fixture.envoy(w)] {
+		r := request with input as asked with data.registry as fixture.registry(w)
+		r == {
+			"method": "POST",
+			"path": ["say"],
+			"subject": "alice@clients",
+			"permissions": ["hello:say", "skills:invoke"],
+			"environment": "production",
+			"agent": object.union(w.agent, {"environment": "production"}),
+			"resource": object.union(w.resource, {"name": "hello"}),
+		}
+	}
+}
+
+blank := {
+	"method": "",
+	"path": [],
+	"subject": "",
+	"permissions": [],
+	"environment": "",
+	"agent": {
+		"id": "",
+		"name": "",
+		"team": "",
+		"agent_type": "",
+		"environment": "",
+		"suspended": false,
+		"labels": {},
+	},
+	"resource": {
+		"name": "",
+		"type": "",
+		"team": "",
+		"data_classification": "",
+		"required_permissions": [],
+		"access": {"visibility": "", "teams": [], "agent_types": []},
+		"environments": [],
+		"labels": {},
+	},
+}
+
+# A denial that reads an undefined value does not fire.
+test_every_field_is_defined_whatever_the_input[name] if {
+	some name, asked in {
+		"empty": {},
+		"null": null,
+		"text": "alice@clients",
+		"a list": [1, 2],
+		"null within": {"jwt": null, "request": null, "resource": null},
+		"other types": {
+			"jwt": {"valid": true, "payload": {"sub": 1, "permissions": "all"}},
+			"request": {"method": 1, "path": "say"},
+			"resource": {"id": 1},
+		},
+		"Envoy's, empty": {"attributes": {}, "parsed_path": []},
+		"Envoy's, of other types": {
+			"attributes": {"request": {"http": {"method": 1, "path": 1}}, "metadataContext": {"filterMetadata": []}},
+			"parsed_path": "mcp/hello",
+		},
+	}
+	r := request with input as asked with data.registry as {}
+	r == blank
+}
+
+test_no_header_body_or_token_among_the_fields if {
+	asked := object.union(fixture.envoy(fixture.world), {"attributes": {"request": {"http": {
+		"headers": {"authorization": "Bearer s3cret", "cookie": "s3cret"},
+		"body": "s3cret",
+		"path": "/mcp/hello/say?access_token=s3cret",
+	}}}})
+	r := request with input as asked with data.registry as fixture.registry(fixture.world)
+	not contains(json.marshal(r), "s3cret")
+}
