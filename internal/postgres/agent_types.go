@@ -40,7 +40,7 @@ type agentTypeImage struct {
 }
 
 var agentTypes = document[registry.AgentType]{
-	kind: "agent_type",
+	kind: registry.AgentTypeChange,
 	get:  getAgentTypeSQL, lock: lockAgentTypeSQL, list: listAgentTypesSQL,
 	upsert: upsertAgentTypeSQL, remove: deleteAgentTypeSQL, inUse: agentTypeInUseSQL,
 	scan: scanAgentType,
@@ -62,7 +62,7 @@ var agentTypes = document[registry.AgentType]{
 		t.DefaultScopes, t.AllowedScopes, t.AllowedEnvironments = list(t.DefaultScopes), list(t.AllowedScopes), list(t.AllowedEnvironments)
 		return t
 	},
-	scope: func(string) string { return allScopes },
+	scope: func(string) string { return registry.AllScopes },
 	image: func(t registry.AgentType) any {
 		return agentTypeImage{Name: t.Name, AllowedScopes: t.AllowedScopes}
 	},

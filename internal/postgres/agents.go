@@ -158,6 +158,7 @@ type agentImage struct {
 	Environment string            `json:"environment"`
 	Subject     string            `json:"subject"`
 	Suspended   bool              `json:"suspended"`
+	Scopes      []string          `json:"scopes"`
 	Labels      map[string]string `json:"labels"`
 	Quota       quotaColumn       `json:"quota"`
 }
@@ -165,6 +166,6 @@ type agentImage struct {
 func imageOf(a registry.Agent) agentImage {
 	return agentImage{
 		ID: a.ID, Name: a.Name, Team: a.Team, AgentType: a.AgentType, Environment: a.Environment,
-		Subject: a.Subject(), Suspended: a.Suspended, Labels: a.Labels, Quota: quotaColumn(a.Quota),
+		Subject: a.Subject(), Suspended: a.Suspended, Scopes: list(a.Scopes), Labels: a.Labels, Quota: quotaColumn(a.Quota),
 	}
 }

@@ -47,7 +47,7 @@ func (s *Store) PublishAgent(ctx context.Context, agentID string, by registry.Ac
 		if published, err = lockAgent(ctx, tx, agentID); err != nil {
 			return err
 		}
-		return recordChange(ctx, tx, head, change{kind: "agent", id: agentID, newScope: &a.Environment, after: imageOf(a)})
+		return recordChange(ctx, tx, head, change{kind: registry.AgentChange, id: agentID, newScope: &a.Environment, after: imageOf(a)})
 	})
 	return published, err
 }
@@ -85,7 +85,7 @@ func (s *Store) DecommissionAgent(ctx context.Context, agentID string, pre regis
 				return err
 			}
 			revision = &head.Revision
-			if err := recordChange(ctx, tx, head, change{kind: "agent", id: agentID, oldScope: &a.Environment}); err != nil {
+			if err := recordChange(ctx, tx, head, change{kind: registry.AgentChange, id: agentID, oldScope: &a.Environment}); err != nil {
 				return err
 			}
 		}

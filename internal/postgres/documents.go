@@ -14,13 +14,13 @@ import (
 // document says how one kind of admin document is kept. The kinds differ in
 // their columns; what a write means is the same for all.
 type document[T any] struct {
-	kind   string // as in changes and audit_events
-	get    string // $1 name
-	lock   string // $1 name; the same, FOR UPDATE
-	list   string // $1 the last name of the page before, $2 rows at most
-	upsert string // named arguments: those of args, and @revision
-	remove string // $1 name
-	inUse  string // $1 name; one boolean: does a living agent use it
+	kind   registry.ChangeKind // also its name in audit_events
+	get    string              // $1 name
+	lock   string              // $1 name; the same, FOR UPDATE
+	list   string              // $1 the last name of the page before, $2 rows at most
+	upsert string              // named arguments: those of args, and @revision
+	remove string              // $1 name
+	inUse  string              // $1 name; one boolean: does a living agent use it
 
 	scan  func(pgx.CollectableRow) (T, error)
 	args  func(T) pgx.NamedArgs
@@ -28,7 +28,10 @@ type document[T any] struct {
 	tag   func(T) string
 	bare  func(T) T // without Meta, to see whether anything changed
 	scope func(name string) string
-	image func(T) any // what policy may see
+	image func(T) any                            // what policy may see
+	hold  func(context.Context, pgx.Tx, T) error // keeps what the document refers to until it is written; nil: nothing
+	team  func(T) string                         // that owns it, for the audit log; nil: none
+	judge func(T) error                          // may the document that is there be replaced or removed; nil: yes
 }
 
 // lockNameSQL keeps two writers from creating the same object at once: a row
@@ -55,7 +58,7 @@ func (d document[T]) page(ctx context.Context, s *Store, after string, limit int
 
 // current returns the document, locked, and whether there is one.
 func (d document[T]) current(ctx context.Context, tx pgx.Tx, name string) (T, bool, error) {
-	if _, err := tx.Exec(ctx, lockNameSQL, d.kind, name); err != nil {
+	if _, err := tx.Exec(ctx, lockNameSQL, string(d.kind), name); err != nil {
 		var zero T
 		return zero, false, err
 	}
@@ -74,10 +77,15 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 	var saved T
 	var created bool
 	name := d.name(v)
-	err := s.inTx(ctx, "write "+d.kind, func(tx pgx.Tx) error {
+	err := s.inTx(ctx, "write "+string(d.kind), func(tx pgx.Tx) error {
 		old, exists, err := d.current(ctx, tx, name)
 		if err != nil {
 			return err
+		}
+		if exists && d.judge != nil {
+			if err := d.judge(old); err != nil {
+				return err
+			}
 		}
 		if err := pre.Check(exists, d.tag(old)); err != nil {
 			return err
@@ -86,9 +94,13 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 			saved = old
 			return nil
 		}
+		if d.hold != nil {
+			if err := d.hold(ctx, tx, v); err != nil {
+				return err
+			}
+		}
 		created = !exists
-		event := registry.AuditEvent{Actor: by, Action: d.kind + ".put", Outcome: registry.Success, ObjectKind: d.kind, ObjectID: name, ObjectName: name}
-		if err := audit(ctx, tx, event); err != nil {
+		if err := audit(ctx, tx, d.event(by, "put", v)); err != nil {
 			return err
 		}
 		head, err := nextRevision(ctx, tx)
@@ -114,10 +126,15 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 // delete removes the document. It returns NotFound when there is none and
 // Conflict while a living agent uses it.
 func (d document[T]) delete(ctx context.Context, s *Store, name string, pre registry.Precondition, by registry.Actor) error {
-	return s.inTx(ctx, "delete "+d.kind, func(tx pgx.Tx) error {
+	return s.inTx(ctx, "delete "+string(d.kind), func(tx pgx.Tx) error {
 		old, exists, err := d.current(ctx, tx, name)
 		if err != nil {
 			return err
+		}
+		if exists && d.judge != nil {
+			if err := d.judge(old); err != nil {
+				return err
+			}
 		}
 		if err := pre.Check(exists, d.tag(old)); err != nil {
 			return err
@@ -125,20 +142,13 @@ func (d document[T]) delete(ctx context.Context, s *Store, name string, pre regi
 		if !exists {
 			return registry.NotFound.Errorf("not_found", "there is no %s of that name", d.kind)
 		}
-		// Registrations hold the row FOR SHARE until they commit, so whoever
-		// uses the document is visible by now.
-		var inUse bool
-		if err := tx.QueryRow(ctx, d.inUse, name).Scan(&inUse); err != nil {
+		if err := d.checkUnused(ctx, tx, name); err != nil {
 			return err
-		}
-		if inUse {
-			return registry.Conflict.Errorf("in_use", "living agents use it; delete them first")
 		}
 		if _, err := tx.Exec(ctx, d.remove, name); err != nil {
 			return err
 		}
-		event := registry.AuditEvent{Actor: by, Action: d.kind + ".delete", Outcome: registry.Success, ObjectKind: d.kind, ObjectID: name, ObjectName: name}
-		if err := audit(ctx, tx, event); err != nil {
+		if err := audit(ctx, tx, d.event(by, "delete", old)); err != nil {
 			return err
 		}
 		head, err := nextRevision(ctx, tx)
@@ -148,4 +158,30 @@ func (d document[T]) delete(ctx context.Context, s *Store, name string, pre regi
 		scope := d.scope(name)
 		return recordChange(ctx, tx, head, change{kind: d.kind, id: name, oldScope: &scope})
 	})
+}
+
+// checkUnused returns Conflict while something living uses the document.
+// Whoever begins to use it holds its row FOR SHARE until it commits, so by now,
+// with the row locked, all of them are visible.
+func (d document[T]) checkUnused(ctx context.Context, tx pgx.Tx, name string) error {
+	if d.inUse == "" {
+		return nil
+	}
+	var inUse bool
+	if err := tx.QueryRow(ctx, d.inUse, name).Scan(&inUse); err != nil {
+		return err
+	}
+	if inUse {
+		return registry.Conflict.Errorf("in_use", "living agents or resources use it; delete them first")
+	}
+	return nil
+}
+
+func (d document[T]) event(by registry.Actor, action string, v T) registry.AuditEvent {
+	kind, name := string(d.kind), d.name(v)
+	e := registry.AuditEvent{Actor: by, Action: kind + "." + action, Outcome: registry.Success, ObjectKind: kind, ObjectID: name, ObjectName: name}
+	if d.team != nil {
+		e.Team = d.team(v)
+	}
+	return e
 }

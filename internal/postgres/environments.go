@@ -15,7 +15,9 @@ const (
 	lockEnvironmentSQL   = getEnvironmentSQL + ` FOR UPDATE`
 	listEnvironmentsSQL  = `SELECT ` + environmentColumns + ` FROM environments WHERE name > $1 ORDER BY name LIMIT $2`
 	deleteEnvironmentSQL = `DELETE FROM environments WHERE name = $1`
-	environmentInUseSQL  = `SELECT EXISTS (SELECT FROM agents WHERE environment = $1 AND lifecycle = 'active')`
+	environmentInUseSQL  = `
+	SELECT EXISTS (SELECT FROM agents WHERE environment = $1 AND lifecycle = 'active')
+	    OR EXISTS (SELECT FROM resources WHERE deployments ? $1)`
 	upsertEnvironmentSQL = `
 	INSERT INTO environments (name, allowed_endpoints, grants, max_staleness, reserved_names, revision)
 	VALUES (@name, @allowed_endpoints, @grants, @max_staleness, @reserved_names, @revision)
@@ -35,7 +37,7 @@ type environmentImage struct {
 }
 
 var environments = document[registry.Environment]{
-	kind: "environment",
+	kind: registry.EnvironmentChange,
 	get:  getEnvironmentSQL, lock: lockEnvironmentSQL, list: listEnvironmentsSQL,
 	upsert: upsertEnvironmentSQL, remove: deleteEnvironmentSQL, inUse: environmentInUseSQL,
 	scan: func(row pgx.CollectableRow) (registry.Environment, error) {

@@ -27,15 +27,12 @@ func (s *Store) Head(ctx context.Context) (registry.Head, error) {
 
 // change is one object as policy sees it from a revision on.
 type change struct {
-	kind     string
+	kind     registry.ChangeKind
 	id       string
 	oldScope *string // nil: it was in none
 	newScope *string // nil: it is in none
 	after    any     // nil: it is gone
 }
-
-// allScopes is the scope of what every environment's policy sees.
-const allScopes = "*"
 
 const nextRevisionSQL = `UPDATE registry_head SET revision = revision + 1 RETURNING epoch, revision`
 
@@ -54,7 +51,12 @@ const (
 	insertChangeSQL = `
 	INSERT INTO changes (epoch, revision, kind, object_id, old_scope, new_scope, after)
 	VALUES (@epoch, @revision, @kind, @id, @old_scope, @new_scope, @after)`
-	notifySQL = `SELECT pg_notify($1, $2)`
+	notifySQL     = `SELECT pg_notify($1, $2)`
+	touchScopeSQL = `
+	INSERT INTO scopes (name, revision) VALUES ($1, $2)
+	ON CONFLICT (name) DO UPDATE SET revision = excluded.revision`
+	touchAllScopesSQL = `UPDATE scopes SET revision = $1`
+	deleteScopeSQL    = `DELETE FROM scopes WHERE name = $1`
 )
 
 // recordChange writes c's row at h and tells the followers on commit.
@@ -68,12 +70,33 @@ func recordChange(ctx context.Context, tx pgx.Tx, h registry.Head, c change) err
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(insertChangeSQL, pgx.NamedArgs{
-		"epoch": h.Epoch, "revision": h.Revision, "kind": c.kind, "id": c.id,
+		"epoch": h.Epoch, "revision": h.Revision, "kind": string(c.kind), "id": c.id,
 		"old_scope": c.oldScope, "new_scope": c.newScope, "after": after,
 	})
+	c.touchScopes(batch, h.Revision)
 	batch.Queue(notifySQL, channel, h.Epoch+"."+strconv.FormatInt(h.Revision, 10))
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("record the change: %w", err)
 	}
 	return nil
+}
+
+// touchScopes notes which bundles the change touches.
+func (c change) touchScopes(batch *pgx.Batch, revision int64) {
+	if !c.kind.InBundles() {
+		return
+	}
+	if c.kind == registry.EnvironmentChange && c.newScope == nil {
+		batch.Queue(deleteScopeSQL, c.id)
+		return
+	}
+	for _, scope := range []*string{c.oldScope, c.newScope} {
+		switch {
+		case scope == nil:
+		case *scope == registry.AllScopes:
+			batch.Queue(touchAllScopesSQL, revision)
+		default:
+			batch.Queue(touchScopeSQL, *scope, revision)
+		}
+	}
 }

@@ -28,6 +28,10 @@ func TestStatementsPrepare(t *testing.T) {
 		rulesSQL, countTeamSQL, insertAgentSQL, insertStepsSQL, insertClientIntentSQL,
 		setStepsSQL, setProgressSQL, insertAgentClientSQL,
 		lockAgentSQL, publishAgentSQL, decommissionSQL,
+		getResourceSQL, lockResourceSQL, listResourcesSQL, deleteResourceSQL, upsertResourceSQL, holdEnvironmentsSQL,
+		touchScopeSQL, touchAllScopesSQL, deleteScopeSQL,
+		insertPolicySQL, activatePolicySQL, lockPolicySQL, renewEpochSQL,
+		scopeFactsSQL, environmentFactsSQL, agentFactsSQL, resourceFactsSQL, agentClientsSQL, activePolicySQL, policySQL, changesSQL,
 	} {
 		numbers := map[string]string{}
 		numbered := named.ReplaceAllStringFunc(sql, func(p string) string {

@@ -32,7 +32,7 @@ type teamImage struct {
 }
 
 var teams = document[registry.Team]{
-	kind: "team",
+	kind: registry.TeamChange,
 	get:  getTeamSQL, lock: lockTeamSQL, list: listTeamsSQL,
 	upsert: upsertTeamSQL, remove: deleteTeamSQL, inUse: teamInUseSQL,
 	scan: func(row pgx.CollectableRow) (registry.Team, error) {
@@ -49,7 +49,7 @@ var teams = document[registry.Team]{
 		t.Meta = registry.Meta{}
 		return t
 	},
-	scope: func(string) string { return allScopes },
+	scope: func(string) string { return registry.AllScopes },
 	image: func(t registry.Team) any { return teamImage{Name: t.Name, Blocked: t.Blocked} },
 }
 

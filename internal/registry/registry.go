@@ -7,6 +7,7 @@ package registry
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -52,6 +53,12 @@ func (a Agent) Subject() string {
 
 // SubjectOf is the `sub` claim that Auth0 gives a client's own tokens.
 func SubjectOf(clientID string) string { return clientID + "@clients" }
+
+// ClientOf is the client whose own tokens carry the subject; ok is false for the
+// subject of anybody else.
+func ClientOf(subject string) (clientID string, ok bool) {
+	return strings.CutSuffix(subject, "@clients")
+}
 
 // EntityName is the name of the agent's entity in the secret store. It is made
 // of the id alone, never of a name that somebody chose: policies are templated

@@ -1,0 +1,92 @@
+package registry
+
+// Facts are what policy may know of the registry at one revision: nothing that
+// a decision does not need (invariant B7). Slices and maps in them are not to be
+// changed.
+type Facts struct {
+	Head
+	Scopes       map[string]int64 // by environment: the revision that last touched its bundle
+	Environments []EnvironmentFacts
+	Agents       []AgentFacts
+	Resources    []ResourceFacts
+	AgentClients []string // every client that is or ever was an agent's
+	Policy       PlatformPolicy
+}
+
+// AgentFacts are what policy may know of an agent.
+type AgentFacts struct {
+	ID          string
+	Name        string
+	Team        string
+	AgentType   string
+	Environment string
+	Subject     string // `sub` of its tokens
+	Suspended   bool
+	Scopes      []string // what its tokens' permissions can be
+	Labels      map[string]string
+	Quota       Quota
+}
+
+// ResourceFacts are what policy and Envoy may know of a resource.
+type ResourceFacts struct {
+	Name                string
+	Type                ResourceType
+	Team                string
+	DataClassification  string
+	RequiredPermissions []string
+	Access              Access
+	Environments        []string // deployed in, sorted
+	Labels              map[string]string
+	Revision            int64
+}
+
+// EnvironmentFacts are what policy may know of an environment.
+type EnvironmentFacts struct {
+	Name          string
+	Grants        string
+	MaxStaleness  string
+	ReservedNames []string
+}
+
+// PlatformPolicy is the platform's own Rego as it was activated. The zero
+// PlatformPolicy is none.
+type PlatformPolicy struct {
+	Hash     string // SHA-256 of the modules, hex
+	Version  int64  // grows with each release's policy
+	Layout   int64  // of the data that the modules read
+	Modules  map[string]string
+	Revision int64 // at which it was activated
+}
+
+// Change is one object as it is from a revision on. Of the pointers the one that
+// goes with Kind is set, or none when the object is gone.
+type Change struct {
+	Head
+	Kind        ChangeKind
+	ObjectID    string
+	OldScope    string // "" for none, AllScopes for every environment
+	NewScope    string
+	Agent       *AgentFacts
+	Resource    *ResourceFacts
+	Environment *EnvironmentFacts
+	Policy      *PlatformPolicy
+}
+
+// AllScopes is the scope of what every environment's policy sees.
+const AllScopes = "*"
+
+// ChangeKind is the kind of the object that changed.
+type ChangeKind string
+
+// The kinds of objects.
+const (
+	AgentChange       ChangeKind = "agent"
+	EnvironmentChange ChangeKind = "environment"
+	AgentTypeChange   ChangeKind = "agent_type"
+	TeamChange        ChangeKind = "team"
+	ResourceChange    ChangeKind = "resource"
+	PolicyChange      ChangeKind = "platform_policy"
+)
+
+// InBundles reports whether bundles hold objects of this kind.
+func (k ChangeKind) InBundles() bool { return k != AgentTypeChange && k != TeamChange }
