@@ -1,0 +1,167 @@
+package decisions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/credenceproject/credence/internal/registry"
+	"github.com/credenceproject/credence/internal/snapshot"
+)
+
+const (
+	// limit bounds one evaluation. It takes well under a millisecond.
+	limit = time.Second
+	// kept is how many policies stay compiled: the active one, and the one
+	// before it for those who still hold an older view.
+	kept = 2
+	// dataLayout is the layout of the data that we can show policy.
+	dataLayout = 1
+)
+
+// Evaluator runs the platform policy that a view says is active: the registry's,
+// whatever policy this binary carries. It is safe for concurrent use.
+type Evaluator struct {
+	limit time.Duration
+
+	mu       sync.Mutex
+	programs []*program // the last used first
+}
+
+// NewEvaluator returns an Evaluator that compiles each policy when it is first
+// needed.
+func NewEvaluator() *Evaluator { return &Evaluator{limit: limit} }
+
+// Query is one call that policy is asked about.
+type Query struct {
+	Claims     map[string]any // of the caller's token
+	TokenValid bool           // whether its signature, issuer and audience were checked
+	Method     string         // of HTTP
+	Path       []string       // segments
+	Resource   string         // name
+}
+
+// Decide returns what the policy that is active at v says of q, asked with the
+// data of the environment's bundle.
+//
+// A policy that gives no usable answer denies; Decision.Fault tells how it
+// failed. Decide returns Invalid for claims that are no JSON, NotFound when
+// there is no such environment, and Unavailable when no policy is active, when
+// this binary cannot run the active one, or when it takes longer than a second.
+func (e *Evaluator) Decide(ctx context.Context, v *snapshot.View, environment string, q Query) (Decision, error) {
+	query, err := e.query(v.Policy())
+	if err != nil {
+		return Decision{}, err
+	}
+	if _, ok := v.Environment(environment); !ok {
+		return Decision{}, registry.NotFound.Errorf("not_found", "there is no environment of that name")
+	}
+	input, err := q.input()
+	if err != nil {
+		return Decision{}, registry.Invalid.Wrap(err, "claims_invalid", "the token's claims are not a JSON object")
+	}
+
+	bounded, cancel := context.WithTimeout(ctx, e.limit)
+	defer cancel()
+	value, err := evaluate(bounded, query, newTransaction(v, environment), input)
+	if err != nil && bounded.Err() != nil {
+		if ctx.Err() != nil {
+			return Decision{}, fmt.Errorf("evaluate the platform policy: %w", ctx.Err())
+		}
+		return Decision{}, registry.Unavailable.Wrap(err, "decision_timeout", "the platform policy took too long to decide")
+	}
+	if err == nil {
+		var d Decision
+		if d, err = decode(value); err == nil {
+			return d, nil
+		}
+	}
+	return undefined(v.ScopeRevision(environment), err), nil
+}
+
+// query returns the policy's prepared query. Whether it compiles is found out
+// once.
+func (e *Evaluator) query(p registry.PlatformPolicy) (rego.PreparedEvalQuery, error) {
+	if p.Hash == "" {
+		return rego.PreparedEvalQuery{}, registry.Unavailable.Errorf("policy_missing", "no platform policy is active; run credence migrate")
+	}
+	if p.Layout != dataLayout {
+		return rego.PreparedEvalQuery{}, registry.Unavailable.Errorf("policy_unknown", "the active platform policy needs a newer version of this server")
+	}
+	query, err := e.program(p.Hash).prepared(p)
+	if err != nil {
+		return rego.PreparedEvalQuery{}, registry.Unavailable.Wrap(err, "policy_invalid", "the active platform policy does not compile")
+	}
+	return query, nil
+}
+
+// program returns the program of that hash, and forgets the one that was not
+// used for the longest time when there are too many.
+func (e *Evaluator) program(hash string) *program {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.IndexFunc(e.programs, func(p *program) bool { return p.hash == hash })
+	if i == 0 {
+		return e.programs[0]
+	}
+	p := &program{hash: hash}
+	if i > 0 {
+		p = e.programs[i]
+		e.programs = slices.Delete(e.programs, i, i+1)
+	}
+	e.programs = slices.Insert(e.programs, 0, p)
+	e.programs = e.programs[:min(len(e.programs), kept)]
+	return p
+}
+
+// input is the question as an OPA without Envoy is asked it.
+func (q Query) input() (ast.Value, error) {
+	claims, path := q.Claims, q.Path
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	if path == nil {
+		path = []string{}
+	}
+	document, err := toJSON(map[string]any{
+		"jwt":      map[string]any{"valid": q.TokenValid, "payload": claims},
+		"request":  map[string]any{"method": q.Method, "path": path},
+		"resource": map[string]any{"id": q.Resource},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ast.InterfaceToValue(document)
+}
+
+// evaluate returns what the query says. An error is one of the policy, or of ctx.
+func evaluate(ctx context.Context, query rego.PreparedEvalQuery, t *transaction, input ast.Value) (value any, err error) {
+	err = contain(func() error {
+		results, err := query.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(t), rego.EvalSortSets(true))
+		if err != nil {
+			return err
+		}
+		if len(results) != 1 || len(results[0].Expressions) != 1 {
+			return errors.New("the decision is undefined")
+		}
+		value = results[0].Expressions[0].Value
+		return nil
+	})
+	return value, err
+}
+
+// contain makes a panic of f an error: policy is data, and data stops no server.
+func contain(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return f()
+}
