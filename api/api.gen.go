@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -70,6 +71,7 @@ const (
 	IdentityProvider CheckName = "identity_provider"
 	Schema           CheckName = "schema"
 	SecretStore      CheckName = "secret_store"
+	Snapshot         CheckName = "snapshot"
 	TokenIssuer      CheckName = "token_issuer"
 )
 
@@ -85,6 +87,8 @@ func (e CheckName) Valid() bool {
 	case Schema:
 		return true
 	case SecretStore:
+		return true
+	case Snapshot:
 		return true
 	case TokenIssuer:
 		return true
@@ -138,6 +142,33 @@ func (e ConditionType) Valid() bool {
 	}
 }
 
+// Defines values for DataClassification.
+const (
+	High       DataClassification = "high"
+	Low        DataClassification = "low"
+	Medium     DataClassification = "medium"
+	Public     DataClassification = "public"
+	Restricted DataClassification = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the DataClassification enum.
+func (e DataClassification) Valid() bool {
+	switch e {
+	case High:
+		return true
+	case Low:
+		return true
+	case Medium:
+		return true
+	case Public:
+		return true
+	case Restricted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EnvironmentGrants.
 const (
 	Explicit    EnvironmentGrants = "explicit"
@@ -165,6 +196,36 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OperationMethod.
+const (
+	DELETE OperationMethod = "DELETE"
+	GET    OperationMethod = "GET"
+	HEAD   OperationMethod = "HEAD"
+	PATCH  OperationMethod = "PATCH"
+	POST   OperationMethod = "POST"
+	PUT    OperationMethod = "PUT"
+)
+
+// Valid indicates whether the value is a known member of the OperationMethod enum.
+func (e OperationMethod) Valid() bool {
+	switch e {
+	case DELETE:
+		return true
+	case GET:
+		return true
+	case HEAD:
+		return true
+	case PATCH:
+		return true
+	case POST:
+		return true
+	case PUT:
 		return true
 	default:
 		return false
@@ -216,6 +277,51 @@ func (e ProvisioningStepStep) Valid() bool {
 	case VaultAlias:
 		return true
 	case VaultEntity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ResourceAccessVisibility.
+const (
+	ResourceAccessVisibilityOrganization ResourceAccessVisibility = "organization"
+	ResourceAccessVisibilityTeam         ResourceAccessVisibility = "team"
+)
+
+// Valid indicates whether the value is a known member of the ResourceAccessVisibility enum.
+func (e ResourceAccessVisibility) Valid() bool {
+	switch e {
+	case ResourceAccessVisibilityOrganization:
+		return true
+	case ResourceAccessVisibilityTeam:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ResourceType.
+const (
+	DataSink   ResourceType = "data_sink"
+	DataSource ResourceType = "data_source"
+	Service    ResourceType = "service"
+	Skill      ResourceType = "skill"
+	Tool       ResourceType = "tool"
+)
+
+// Valid indicates whether the value is a known member of the ResourceType enum.
+func (e ResourceType) Valid() bool {
+	switch e {
+	case DataSink:
+		return true
+	case DataSource:
+		return true
+	case Service:
+		return true
+	case Skill:
+		return true
+	case Tool:
 		return true
 	default:
 		return false
@@ -367,6 +473,12 @@ type AgentVault struct {
 	} `json:"secret_paths"`
 }
 
+// CallerPage defines model for CallerPage.
+type CallerPage struct {
+	Items      []DecisionAgent `json:"items"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+}
+
 // Capability defines model for Capability.
 type Capability struct {
 	Description *string `json:"description,omitempty"`
@@ -403,6 +515,44 @@ type ConditionStatus string
 
 // ConditionType defines model for Condition.Type.
 type ConditionType string
+
+// DataClassification Default `restricted`: data of which nobody said how sensitive it is counts as the most sensitive.
+type DataClassification string
+
+// Decision defines model for Decision.
+type Decision struct {
+	Agent *DecisionAgent `json:"agent,omitempty"`
+	Allow bool           `json:"allow"`
+
+	// Allowed The same as allow.
+	Allowed  bool              `json:"allowed"`
+	Reasons  []Reason          `json:"reasons"`
+	Resource *DecisionResource `json:"resource,omitempty"`
+
+	// Revision Of the registry's state that decided.
+	Revision int64 `json:"revision"`
+}
+
+// DecisionAgent defines model for DecisionAgent.
+type DecisionAgent struct {
+	AgentType   string `json:"agent_type"`
+	Environment string `json:"environment"`
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Team        string `json:"team"`
+}
+
+// DecisionResource defines model for DecisionResource.
+type DecisionResource struct {
+	Name string `json:"name"`
+	Team string `json:"team"`
+	Type string `json:"type"`
+}
+
+// Deployment defines model for Deployment.
+type Deployment struct {
+	Endpoint string `json:"endpoint"`
+}
 
 // Environment defines model for Environment.
 type Environment struct {
@@ -452,6 +602,23 @@ type Labels map[string]string
 // NameString Lower-case letters, digits and inner hyphens; at most 63; not a UUID.
 type NameString = string
 
+// Operation defines model for Operation.
+type Operation struct {
+	// Input A JSON Schema. It is checked for shape and never run.
+	Input  *json.RawMessage `json:"input,omitempty"`
+	Method OperationMethod  `json:"method"`
+	Name   string           `json:"name"`
+
+	// Output A JSON Schema. It is checked for shape and never run.
+	Output *json.RawMessage `json:"output,omitempty"`
+
+	// Path Below the endpoint, such as `/say-hello`.
+	Path string `json:"path"`
+}
+
+// OperationMethod defines model for Operation.Method.
+type OperationMethod string
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable, snake_case.
@@ -492,6 +659,13 @@ type Readiness struct {
 	Ready  bool    `json:"ready"`
 }
 
+// Reason defines model for Reason.
+type Reason struct {
+	Code string `json:"code"`
+	ID   string `json:"id"`
+	Tier string `json:"tier"`
+}
+
 // RegisteredAgent defines model for RegisteredAgent.
 type RegisteredAgent struct {
 	Agent       Agent            `json:"agent"`
@@ -500,6 +674,75 @@ type RegisteredAgent struct {
 	// Next Commands to try next; none holds a secret.
 	Next  []string   `json:"next"`
 	Vault AgentVault `json:"vault"`
+}
+
+// Resource defines model for Resource.
+type Resource struct {
+	// Access Whom the owner admits beside its own team.
+	Access    ResourceAccess `json:"access"`
+	CreatedAt time.Time      `json:"created_at"`
+
+	// DataClassification Default `restricted`: data of which nobody said how sensitive it is counts as the most sensitive.
+	DataClassification  DataClassification    `json:"data_classification"`
+	Deployments         map[string]Deployment `json:"deployments"`
+	Description         string                `json:"description"`
+	Labels              map[string]string     `json:"labels"`
+	Name                string                `json:"name"`
+	Operations          []Operation           `json:"operations"`
+	RequiredPermissions []string              `json:"required_permissions"`
+	Revision            int64                 `json:"revision"`
+	Team                string                `json:"team"`
+	Type                ResourceType          `json:"type"`
+	UpdatedAt           time.Time             `json:"updated_at"`
+}
+
+// ResourceAccess Whom the owner admits beside its own team.
+type ResourceAccess struct {
+	AgentTypes []string                 `json:"agent_types"`
+	Teams      []string                 `json:"teams"`
+	Visibility ResourceAccessVisibility `json:"visibility"`
+}
+
+// ResourceAccessVisibility defines model for ResourceAccess.Visibility.
+type ResourceAccessVisibility string
+
+// ResourceDocument At most 64 KiB.
+type ResourceDocument = json.RawMessage
+
+// ResourceMetadata defines model for ResourceMetadata.
+type ResourceMetadata struct {
+	// Access Whom the owner admits beside its own team.
+	Access ResourceAccess `json:"access"`
+
+	// DataClassification Default `restricted`: data of which nobody said how sensitive it is counts as the most sensitive.
+	DataClassification DataClassification `json:"data_classification"`
+
+	// Environment The one that was asked for.
+	Environment *string `json:"environment,omitempty"`
+
+	// Environments All that it is deployed in, when none was asked for.
+	Environments        *[]string         `json:"environments,omitempty"`
+	Labels              map[string]string `json:"labels"`
+	Name                string            `json:"name"`
+	RequiredPermissions []string          `json:"required_permissions"`
+	Revision            int64             `json:"revision"`
+	Team                string            `json:"team"`
+	Type                ResourceType      `json:"type"`
+}
+
+// ResourcePage defines model for ResourcePage.
+type ResourcePage struct {
+	Items      []Resource `json:"items"`
+	NextCursor *string    `json:"next_cursor,omitempty"`
+}
+
+// ResourceType defines model for ResourceType.
+type ResourceType string
+
+// Revision defines model for Revision.
+type Revision struct {
+	Epoch    string `json:"epoch"`
+	Revision int64  `json:"revision"`
 }
 
 // ScopeList defines model for ScopeList.
@@ -608,6 +851,23 @@ type GetAgentParams struct {
 // GetAgentParamsInclude defines parameters for GetAgent.
 type GetAgentParamsInclude string
 
+// GetAgentAccessParams defines parameters for GetAgentAccess.
+type GetAgentAccessParams struct {
+	Resource string `form:"resource" json:"resource"`
+
+	// Method Default `POST`.
+	Method *string `form:"method,omitempty" json:"method,omitempty"`
+
+	// Path Below the resource; default `/`.
+	Path *string `form:"path,omitempty" json:"path,omitempty"`
+}
+
+// GetBundleParams defines parameters for GetBundle.
+type GetBundleParams struct {
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListEnvironmentsParams defines parameters for ListEnvironments.
 type ListEnvironmentsParams struct {
 	// Limit Default 50.
@@ -633,6 +893,70 @@ type GetEnvironmentParams struct {
 type PutEnvironmentParams struct {
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListResourcesParams defines parameters for ListResources.
+type ListResourcesParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor       `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Type   *ResourceType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Team The team that owns it.
+	Team *string `form:"team,omitempty" json:"team,omitempty"`
+
+	// Environment An environment that it is deployed in.
+	Environment *string `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Operation The name of one of its operations.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Q Text in its name or description, upper or lower case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// DeleteResourceParams defines parameters for DeleteResource.
+type DeleteResourceParams struct {
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetResourceParams defines parameters for GetResource.
+type GetResourceParams struct {
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutResourceParams defines parameters for PutResource.
+type PutResourceParams struct {
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListResourceCallersParams defines parameters for ListResourceCallers.
+type ListResourceCallersParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Method Default `POST`.
+	Method *string `form:"method,omitempty" json:"method,omitempty"`
+}
+
+// GetResourceMetadataParams defines parameters for GetResourceMetadata.
+type GetResourceMetadataParams struct {
+	// Environment The environment that the caller is in; without it the answer lists all that the resource is deployed in.
+	Environment *string `form:"environment,omitempty" json:"environment,omitempty"`
 
 	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
@@ -677,6 +1001,9 @@ type CreateAgentJSONRequestBody = AgentRegistration
 // PutEnvironmentJSONRequestBody defines body for PutEnvironment for application/json ContentType.
 type PutEnvironmentJSONRequestBody = EnvironmentDocument
 
+// PutResourceJSONRequestBody defines body for PutResource for application/json ContentType.
+type PutResourceJSONRequestBody = ResourceDocument
+
 // PutTeamJSONRequestBody defines body for PutTeam for application/json ContentType.
 type PutTeamJSONRequestBody = TeamDocument
 
@@ -706,6 +1033,12 @@ type ServerInterface interface {
 	// GetAgent Read an agent
 	// (GET /agents/{name})
 	GetAgent(ctx echo.Context, name string, params GetAgentParams) error
+	// GetAgentAccess May this agent make this call
+	// (GET /agents/{name}/access)
+	GetAgentAccess(ctx echo.Context, name string, params GetAgentAccessParams) error
+	// GetBundle Download the scope's OPA bundle
+	// (GET /bundles/{scope})
+	GetBundle(ctx echo.Context, scope string, params GetBundleParams) error
 	// ListEnvironments List environments
 	// (GET /environments)
 	ListEnvironments(ctx echo.Context, params ListEnvironmentsParams) error
@@ -724,6 +1057,27 @@ type ServerInterface interface {
 	// Readyz Should the process get requests
 	// (GET /readyz)
 	Readyz(ctx echo.Context) error
+	// ListResources List resources
+	// (GET /resources)
+	ListResources(ctx echo.Context, params ListResourcesParams) error
+	// DeleteResource Delete a resource
+	// (DELETE /resources/{name})
+	DeleteResource(ctx echo.Context, name Name, params DeleteResourceParams) error
+	// GetResource Read a resource
+	// (GET /resources/{name})
+	GetResource(ctx echo.Context, name Name, params GetResourceParams) error
+	// PutResource Create or replace a resource
+	// (PUT /resources/{name})
+	PutResource(ctx echo.Context, name Name, params PutResourceParams) error
+	// ListResourceCallers Which agents may call this resource
+	// (GET /resources/{name}/access)
+	ListResourceCallers(ctx echo.Context, name Name, params ListResourceCallersParams) error
+	// GetResourceMetadata What a gateway needs to know of a resource
+	// (GET /resources/{name}/metadata)
+	GetResourceMetadata(ctx echo.Context, name Name, params GetResourceMetadataParams) error
+	// GetRevision The newest state of the registry
+	// (GET /revision)
+	GetRevision(ctx echo.Context) error
 	// ListTeams List the teams that admins said something about
 	// (GET /teams)
 	ListTeams(ctx echo.Context, params ListTeamsParams) error
@@ -1038,6 +1392,81 @@ func (w *ServerInterfaceWrapper) GetAgent(ctx echo.Context) error {
 	return err
 }
 
+// GetAgentAccess converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAgentAccess(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAgentAccessParams
+	// ------------- Required query parameter "resource" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "resource", ctx.QueryParams(), &params.Resource, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter resource: %s", err))
+	}
+
+	// ------------- Optional query parameter "method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "method", ctx.QueryParams(), &params.Method, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter method: %s", err))
+	}
+
+	// ------------- Optional query parameter "path" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "path", ctx.QueryParams(), &params.Path, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter path: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAgentAccess(ctx, name, params)
+	return err
+}
+
+// GetBundle converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBundle(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scope" -------------
+	var scope string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", ctx.Param("scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBundleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBundle(ctx, scope, params)
+	return err
+}
+
 // ListEnvironments converts echo context to params.
 func (w *ServerInterfaceWrapper) ListEnvironments(ctx echo.Context) error {
 	var err error
@@ -1201,6 +1630,279 @@ func (w *ServerInterfaceWrapper) Readyz(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Readyz(ctx)
+	return err
+}
+
+// ListResources converts echo context to params.
+func (w *ServerInterfaceWrapper) ListResources(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListResourcesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "team" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "team", ctx.QueryParams(), &params.Team, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter team: %s", err))
+	}
+
+	// ------------- Optional query parameter "environment" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "environment", ctx.QueryParams(), &params.Environment, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter environment: %s", err))
+	}
+
+	// ------------- Optional query parameter "operation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "operation", ctx.QueryParams(), &params.Operation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter operation: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListResources(ctx, params)
+	return err
+}
+
+// DeleteResource converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteResource(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteResourceParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteResource(ctx, name, params)
+	return err
+}
+
+// GetResource converts echo context to params.
+func (w *ServerInterfaceWrapper) GetResource(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetResourceParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetResource(ctx, name, params)
+	return err
+}
+
+// PutResource converts echo context to params.
+func (w *ServerInterfaceWrapper) PutResource(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutResourceParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutResource(ctx, name, params)
+	return err
+}
+
+// ListResourceCallers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListResourceCallers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListResourceCallersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "method", ctx.QueryParams(), &params.Method, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter method: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListResourceCallers(ctx, name, params)
+	return err
+}
+
+// GetResourceMetadata converts echo context to params.
+func (w *ServerInterfaceWrapper) GetResourceMetadata(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetResourceMetadataParams
+	// ------------- Optional query parameter "environment" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "environment", ctx.QueryParams(), &params.Environment, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter environment: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetResourceMetadata(ctx, name, params)
+	return err
+}
+
+// GetRevision converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRevision(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRevision(ctx)
 	return err
 }
 
@@ -1415,6 +2117,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/teams/:name", wrapper.DeleteTeam, options.OperationMiddlewares["deleteTeam"]...)
 	router.GET(options.BaseURL+"/teams/:name", wrapper.GetTeam, options.OperationMiddlewares["getTeam"]...)
 	router.PUT(options.BaseURL+"/teams/:name", wrapper.PutTeam, options.OperationMiddlewares["putTeam"]...)
+	router.GET(options.BaseURL+"/resources", wrapper.ListResources, options.OperationMiddlewares["listResources"]...)
+	router.DELETE(options.BaseURL+"/resources/:name", wrapper.DeleteResource, options.OperationMiddlewares["deleteResource"]...)
+	router.GET(options.BaseURL+"/resources/:name", wrapper.GetResource, options.OperationMiddlewares["getResource"]...)
+	router.PUT(options.BaseURL+"/resources/:name", wrapper.PutResource, options.OperationMiddlewares["putResource"]...)
+	router.GET(options.BaseURL+"/resources/:name/metadata", wrapper.GetResourceMetadata, options.OperationMiddlewares["getResourceMetadata"]...)
+	router.GET(options.BaseURL+"/agents/:name/access", wrapper.GetAgentAccess, options.OperationMiddlewares["getAgentAccess"]...)
+	router.GET(options.BaseURL+"/resources/:name/access", wrapper.ListResourceCallers, options.OperationMiddlewares["listResourceCallers"]...)
+	router.GET(options.BaseURL+"/bundles/:scope", wrapper.GetBundle, options.OperationMiddlewares["getBundle"]...)
+	router.GET(options.BaseURL+"/revision", wrapper.GetRevision, options.OperationMiddlewares["getRevision"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Healthz, options.OperationMiddlewares["healthz"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.Readyz, options.OperationMiddlewares["readyz"]...)
 
@@ -1836,6 +2547,134 @@ func (response GetAgentdefaultApplicationProblemPlusJSONResponse) VisitGetAgentR
 	return err
 }
 
+type GetAgentAccessRequestObject struct {
+	Name   string `json:"name"`
+	Params GetAgentAccessParams
+}
+
+type GetAgentAccessResponseObject interface {
+	VisitGetAgentAccessResponse(w http.ResponseWriter) error
+}
+
+type GetAgentAccess200ResponseHeaders struct {
+	Age *int
+}
+
+type GetAgentAccess200JSONResponse struct {
+	Body    Decision
+	Headers GetAgentAccess200ResponseHeaders
+}
+
+func (response GetAgentAccess200JSONResponse) VisitGetAgentAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAgentAccessdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetAgentAccessdefaultApplicationProblemPlusJSONResponse) VisitGetAgentAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBundleRequestObject struct {
+	Scope  string `json:"scope"`
+	Params GetBundleParams
+}
+
+type GetBundleResponseObject interface {
+	VisitGetBundleResponse(w http.ResponseWriter) error
+}
+
+type GetBundle200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+	Vary         *string
+}
+
+type GetBundle200ApplicationGzipResponse struct {
+	Body          io.Reader
+	Headers       GetBundle200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetBundle200ApplicationGzipResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetBundle304ResponseHeaders struct {
+	ETag *string
+}
+
+type GetBundle304Response struct {
+	Headers GetBundle304ResponseHeaders
+}
+
+func (response GetBundle304Response) VisitGetBundleResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetBundledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBundledefaultApplicationProblemPlusJSONResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEnvironmentsRequestObject struct {
 	Params ListEnvironmentsParams
 }
@@ -2144,6 +2983,406 @@ func (response ReadyzdefaultApplicationProblemPlusJSONResponse) VisitReadyzRespo
 	return err
 }
 
+type ListResourcesRequestObject struct {
+	Params ListResourcesParams
+}
+
+type ListResourcesResponseObject interface {
+	VisitListResourcesResponse(w http.ResponseWriter) error
+}
+
+type ListResources200JSONResponse ResourcePage
+
+func (response ListResources200JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResourcesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListResourcesdefaultApplicationProblemPlusJSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteResourceRequestObject struct {
+	Name   Name `json:"name"`
+	Params DeleteResourceParams
+}
+
+type DeleteResourceResponseObject interface {
+	VisitDeleteResourceResponse(w http.ResponseWriter) error
+}
+
+type DeleteResource204Response struct {
+}
+
+func (response DeleteResource204Response) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteResourcedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteResourcedefaultApplicationProblemPlusJSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResourceRequestObject struct {
+	Name   Name `json:"name"`
+	Params GetResourceParams
+}
+
+type GetResourceResponseObject interface {
+	VisitGetResourceResponse(w http.ResponseWriter) error
+}
+
+type GetResource200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetResource200JSONResponse struct {
+	Body    Resource
+	Headers GetResource200ResponseHeaders
+}
+
+func (response GetResource200JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource304ResponseHeaders struct {
+	ETag *string
+}
+
+type GetResource304Response struct {
+	Headers GetResource304ResponseHeaders
+}
+
+func (response GetResource304Response) VisitGetResourceResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetResourcedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetResourcedefaultApplicationProblemPlusJSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResourceRequestObject struct {
+	Name   Name `json:"name"`
+	Params PutResourceParams
+	Body   *PutResourceJSONRequestBody
+}
+
+type PutResourceResponseObject interface {
+	VisitPutResourceResponse(w http.ResponseWriter) error
+}
+
+type PutResource200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutResource200JSONResponse struct {
+	Body    Resource
+	Headers PutResource200ResponseHeaders
+}
+
+func (response PutResource200JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResource201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PutResource201JSONResponse struct {
+	Body    Resource
+	Headers PutResource201ResponseHeaders
+}
+
+func (response PutResource201JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutResourcedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutResourcedefaultApplicationProblemPlusJSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResourceCallersRequestObject struct {
+	Name   Name `json:"name"`
+	Params ListResourceCallersParams
+}
+
+type ListResourceCallersResponseObject interface {
+	VisitListResourceCallersResponse(w http.ResponseWriter) error
+}
+
+type ListResourceCallers200ResponseHeaders struct {
+	Age *int
+}
+
+type ListResourceCallers200JSONResponse struct {
+	Body    CallerPage
+	Headers ListResourceCallers200ResponseHeaders
+}
+
+func (response ListResourceCallers200JSONResponse) VisitListResourceCallersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResourceCallersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListResourceCallersdefaultApplicationProblemPlusJSONResponse) VisitListResourceCallersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResourceMetadataRequestObject struct {
+	Name   Name `json:"name"`
+	Params GetResourceMetadataParams
+}
+
+type GetResourceMetadataResponseObject interface {
+	VisitGetResourceMetadataResponse(w http.ResponseWriter) error
+}
+
+type GetResourceMetadata200ResponseHeaders struct {
+	Age                         *int
+	ETag                        *string
+	XResourceDataClassification *string
+	XResourceEnvironment        *string
+	XResourceRevision           *int64
+	XResourceTeam               *string
+	XResourceType               *string
+}
+
+type GetResourceMetadata200JSONResponse struct {
+	Body    ResourceMetadata
+	Headers GetResourceMetadata200ResponseHeaders
+}
+
+func (response GetResourceMetadata200JSONResponse) VisitGetResourceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.XResourceDataClassification != nil {
+		w.Header().Set("x-resource-data-classification", fmt.Sprint(*response.Headers.XResourceDataClassification))
+	}
+	if response.Headers.XResourceEnvironment != nil {
+		w.Header().Set("x-resource-environment", fmt.Sprint(*response.Headers.XResourceEnvironment))
+	}
+	if response.Headers.XResourceRevision != nil {
+		w.Header().Set("x-resource-revision", fmt.Sprint(*response.Headers.XResourceRevision))
+	}
+	if response.Headers.XResourceTeam != nil {
+		w.Header().Set("x-resource-team", fmt.Sprint(*response.Headers.XResourceTeam))
+	}
+	if response.Headers.XResourceType != nil {
+		w.Header().Set("x-resource-type", fmt.Sprint(*response.Headers.XResourceType))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResourceMetadata304ResponseHeaders struct {
+	Age  *int
+	ETag *string
+}
+
+type GetResourceMetadata304Response struct {
+	Headers GetResourceMetadata304ResponseHeaders
+}
+
+func (response GetResourceMetadata304Response) VisitGetResourceMetadataResponse(w http.ResponseWriter) error {
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetResourceMetadatadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetResourceMetadatadefaultApplicationProblemPlusJSONResponse) VisitGetResourceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRevisionRequestObject struct {
+}
+
+type GetRevisionResponseObject interface {
+	VisitGetRevisionResponse(w http.ResponseWriter) error
+}
+
+type GetRevision200JSONResponse Revision
+
+func (response GetRevision200JSONResponse) VisitGetRevisionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRevisiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRevisiondefaultApplicationProblemPlusJSONResponse) VisitGetRevisionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTeamsRequestObject struct {
 	Params ListTeamsParams
 }
@@ -2388,6 +3627,12 @@ type StrictServerInterface interface {
 	// GetAgent Read an agent
 	// (GET /agents/{name})
 	GetAgent(ctx context.Context, request GetAgentRequestObject) (GetAgentResponseObject, error)
+	// GetAgentAccess May this agent make this call
+	// (GET /agents/{name}/access)
+	GetAgentAccess(ctx context.Context, request GetAgentAccessRequestObject) (GetAgentAccessResponseObject, error)
+	// GetBundle Download the scope's OPA bundle
+	// (GET /bundles/{scope})
+	GetBundle(ctx context.Context, request GetBundleRequestObject) (GetBundleResponseObject, error)
 	// ListEnvironments List environments
 	// (GET /environments)
 	ListEnvironments(ctx context.Context, request ListEnvironmentsRequestObject) (ListEnvironmentsResponseObject, error)
@@ -2406,6 +3651,27 @@ type StrictServerInterface interface {
 	// Readyz Should the process get requests
 	// (GET /readyz)
 	Readyz(ctx context.Context, request ReadyzRequestObject) (ReadyzResponseObject, error)
+	// ListResources List resources
+	// (GET /resources)
+	ListResources(ctx context.Context, request ListResourcesRequestObject) (ListResourcesResponseObject, error)
+	// DeleteResource Delete a resource
+	// (DELETE /resources/{name})
+	DeleteResource(ctx context.Context, request DeleteResourceRequestObject) (DeleteResourceResponseObject, error)
+	// GetResource Read a resource
+	// (GET /resources/{name})
+	GetResource(ctx context.Context, request GetResourceRequestObject) (GetResourceResponseObject, error)
+	// PutResource Create or replace a resource
+	// (PUT /resources/{name})
+	PutResource(ctx context.Context, request PutResourceRequestObject) (PutResourceResponseObject, error)
+	// ListResourceCallers Which agents may call this resource
+	// (GET /resources/{name}/access)
+	ListResourceCallers(ctx context.Context, request ListResourceCallersRequestObject) (ListResourceCallersResponseObject, error)
+	// GetResourceMetadata What a gateway needs to know of a resource
+	// (GET /resources/{name}/metadata)
+	GetResourceMetadata(ctx context.Context, request GetResourceMetadataRequestObject) (GetResourceMetadataResponseObject, error)
+	// GetRevision The newest state of the registry
+	// (GET /revision)
+	GetRevision(ctx context.Context, request GetRevisionRequestObject) (GetRevisionResponseObject, error)
 	// ListTeams List the teams that admins said something about
 	// (GET /teams)
 	ListTeams(ctx context.Context, request ListTeamsRequestObject) (ListTeamsResponseObject, error)
@@ -2681,6 +3947,58 @@ func (sh *strictHandler) GetAgent(ctx echo.Context, name string, params GetAgent
 	return nil
 }
 
+// GetAgentAccess operation middleware
+func (sh *strictHandler) GetAgentAccess(ctx echo.Context, name string, params GetAgentAccessParams) error {
+	var request GetAgentAccessRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAgentAccess(ctx.Request().Context(), request.(GetAgentAccessRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAgentAccess")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAgentAccessResponseObject); ok {
+		return validResponse.VisitGetAgentAccessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetBundle operation middleware
+func (sh *strictHandler) GetBundle(ctx echo.Context, scope string, params GetBundleParams) error {
+	var request GetBundleRequestObject
+
+	request.Scope = scope
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBundle(ctx.Request().Context(), request.(GetBundleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBundle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetBundleResponseObject); ok {
+		return validResponse.VisitGetBundleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListEnvironments operation middleware
 func (sh *strictHandler) ListEnvironments(ctx echo.Context, params ListEnvironmentsParams) error {
 	var request ListEnvironmentsRequestObject
@@ -2847,6 +4165,207 @@ func (sh *strictHandler) Readyz(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ReadyzResponseObject); ok {
 		return validResponse.VisitReadyzResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListResources operation middleware
+func (sh *strictHandler) ListResources(ctx echo.Context, params ListResourcesParams) error {
+	var request ListResourcesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListResources(ctx.Request().Context(), request.(ListResourcesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListResources")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListResourcesResponseObject); ok {
+		return validResponse.VisitListResourcesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteResource operation middleware
+func (sh *strictHandler) DeleteResource(ctx echo.Context, name Name, params DeleteResourceParams) error {
+	var request DeleteResourceRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteResource(ctx.Request().Context(), request.(DeleteResourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteResource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteResourceResponseObject); ok {
+		return validResponse.VisitDeleteResourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetResource operation middleware
+func (sh *strictHandler) GetResource(ctx echo.Context, name Name, params GetResourceParams) error {
+	var request GetResourceRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetResource(ctx.Request().Context(), request.(GetResourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetResource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetResourceResponseObject); ok {
+		return validResponse.VisitGetResourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutResource operation middleware
+func (sh *strictHandler) PutResource(ctx echo.Context, name Name, params PutResourceParams) error {
+	var request PutResourceRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body PutResourceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutResource(ctx.Request().Context(), request.(PutResourceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutResource")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutResourceResponseObject); ok {
+		return validResponse.VisitPutResourceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListResourceCallers operation middleware
+func (sh *strictHandler) ListResourceCallers(ctx echo.Context, name Name, params ListResourceCallersParams) error {
+	var request ListResourceCallersRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListResourceCallers(ctx.Request().Context(), request.(ListResourceCallersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListResourceCallers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListResourceCallersResponseObject); ok {
+		return validResponse.VisitListResourceCallersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetResourceMetadata operation middleware
+func (sh *strictHandler) GetResourceMetadata(ctx echo.Context, name Name, params GetResourceMetadataParams) error {
+	var request GetResourceMetadataRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetResourceMetadata(ctx.Request().Context(), request.(GetResourceMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetResourceMetadata")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetResourceMetadataResponseObject); ok {
+		return validResponse.VisitGetResourceMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRevision operation middleware
+func (sh *strictHandler) GetRevision(ctx echo.Context) error {
+	var request GetRevisionRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRevision(ctx.Request().Context(), request.(GetRevisionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRevision")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRevisionResponseObject); ok {
+		return validResponse.VisitGetRevisionResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

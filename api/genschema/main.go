@@ -19,6 +19,7 @@ var documents = []struct{ component, name string }{
 	{"EnvironmentDocument", "environment"},
 	{"AgentTypeDocument", "agent-type"},
 	{"TeamDocument", "team"},
+	{"ResourceDocument", "resource"},
 }
 
 func main() {

@@ -33,6 +33,7 @@ components:
     EnvironmentDocument: {type: object}
     AgentTypeDocument: {type: object}
     TeamDocument: {type: object}
+    ResourceDocument: {type: object}
 `
 
 const wantRegistration = `{

@@ -3,7 +3,6 @@ package apiclient
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -89,57 +88,12 @@ func (c *Client) DeleteAgent(ctx context.Context, ref string) error {
 // Agents returns the agents that f chooses, by name, reading page after page as
 // they are asked for. After an error it ends.
 func (c *Client) Agents(ctx context.Context, f AgentFilter) iter.Seq2[api.Agent, error] {
-	return func(yield func(api.Agent, error) bool) {
-		for raw, err := range c.AgentsJSON(ctx, f) {
-			var a api.Agent
-			if err == nil {
-				a, err = decode[api.Agent](raw)
-			}
-			if !yield(a, err) || err != nil {
-				return
-			}
-		}
-	}
+	return decoded[api.Agent](c.AgentsJSON(ctx, f))
 }
 
 // AgentsJSON is Agents with the server's own documents.
 func (c *Client) AgentsJSON(ctx context.Context, f AgentFilter) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		query := f.query()
-		for {
-			page, err := c.agentPage(ctx, query)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, raw := range page.Items {
-				if !yield(raw, nil) {
-					return
-				}
-			}
-			if page.NextCursor == "" {
-				return
-			}
-			if page.NextCursor == query.Get("cursor") {
-				yield(nil, fmt.Errorf("the server's list does not go on: the next page is the same one"))
-				return
-			}
-			query.Set("cursor", page.NextCursor)
-		}
-	}
-}
-
-type agentPage struct {
-	Items      []json.RawMessage `json:"items"`
-	NextCursor string            `json:"next_cursor"`
-}
-
-func (c *Client) agentPage(ctx context.Context, query url.Values) (agentPage, error) {
-	raw, err := c.do(ctx, request{method: http.MethodGet, path: []string{"agents"}, query: query, want: http.StatusOK, repeat: true})
-	if err != nil {
-		return agentPage{}, err
-	}
-	return decode[agentPage](raw)
+	return c.items(ctx, "agents", f.query())
 }
 
 // checkRef refuses what can be neither name nor id, before it becomes part of a
@@ -149,12 +103,4 @@ func checkRef(ref string) error {
 		return nil
 	}
 	return registry.NotFound.Errorf("not_found", "no agent can have the name or id %q", ref)
-}
-
-func decode[T any](raw json.RawMessage) (T, error) {
-	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return v, fmt.Errorf("read the server's answer: %w", err)
-	}
-	return v, nil
 }

@@ -39,6 +39,7 @@ type request struct {
 	query  url.Values
 	body   []byte
 	want   int  // the status of success
+	or     int  // another one; 0 is none
 	repeat bool // sending it twice does what sending it once does
 }
 
@@ -99,6 +100,9 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	body, err := readAnswer(ctx, resp, c.base)
 	if err != nil {
 		return nil, err
+	}
+	if r.or != 0 && resp.StatusCode == r.or {
+		r.want = r.or
 	}
 	return body, check(resp, body, r.want)
 }

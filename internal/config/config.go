@@ -36,6 +36,9 @@ type Server struct {
 	ProvisionTimeout time.Duration
 	TeardownTimeout  time.Duration
 	ClientSettle     time.Duration // how long a client may still appear whose creation was not answered
+
+	CheckEvery time.Duration // how often the registry's head is looked at
+	BundleHold time.Duration // how long a caller that knows a newer state is held
 }
 
 // TLS makes the API speak TLS, and with ClientCAFile mutual TLS.

@@ -68,6 +68,7 @@ func TestDefaults(t *testing.T) {
 			AppRoleMount: "approle", JWTMount: "jwt", KVMount: "secret", Role: "agent", Timeout: 5 * time.Second,
 		},
 		ProvisionTimeout: 25 * time.Second, TeardownTimeout: 15 * time.Second, ClientSettle: time.Minute,
+		CheckEvery: time.Second, BundleHold: 10 * time.Second,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, nil, env), cmp.AllowUnexported(config.Secret{})); diff != "" {
 		t.Errorf("Load() (-want +got):\n%s", diff)
@@ -87,6 +88,7 @@ var example = map[string]string{
 	"CREDENCE_VAULT_SECRET_ID": "other-secret", "CREDENCE_VAULT_APPROLE_MOUNT": "approle-2", "CREDENCE_VAULT_JWT_MOUNT": "jwt-2",
 	"CREDENCE_VAULT_KV_MOUNT": "kv", "CREDENCE_VAULT_ROLE": "mcp", "CREDENCE_VAULT_TIMEOUT": "6s",
 	"CREDENCE_PROVISION_TIMEOUT": "1m", "CREDENCE_TEARDOWN_TIMEOUT": "2m", "CREDENCE_CLIENT_SETTLE": "4m", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
+	"CREDENCE_CHECK_EVERY": "2s", "CREDENCE_BUNDLE_HOLD": "20s",
 }
 
 func TestEverySettingReachesItsField(t *testing.T) {
@@ -106,6 +108,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 			Role: "mcp", Timeout: 6 * time.Second,
 		},
 		ProvisionTimeout: time.Minute, TeardownTimeout: 2 * time.Minute, ClientSettle: 4 * time.Minute,
+		CheckEvery: 2 * time.Second, BundleHold: 20 * time.Second,
 	}
 	unexported := cmp.AllowUnexported(config.Secret{})
 	if diff := cmp.Diff(want, mustLoad(t, nil, example), unexported); diff != "" {

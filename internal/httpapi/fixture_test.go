@@ -34,6 +34,10 @@ var callers = map[string]registry.Principal{
 	"ben":       {Subject: "auth0|ben", Permissions: []registry.Permission{registry.AgentsRegister, registry.AgentsRead, registry.AgentsWrite}, Teams: []string{"platform"}},
 	"reader":    {Subject: "auth0|reader", Permissions: []registry.Permission{registry.AgentsRead}},
 	"powerless": {Subject: "auth0|powerless"},
+
+	"owner":   {Subject: "auth0|owner", Permissions: []registry.Permission{registry.ResourcesRead, registry.ResourcesWrite}, Teams: []string{"platform"}},
+	"rival":   {Subject: "auth0|rival", Permissions: []registry.Permission{registry.ResourcesRead, registry.ResourcesWrite}, Teams: []string{"customer-success"}},
+	"gateway": {Subject: "gateway@clients", Permissions: []registry.Permission{registry.ResourcesRead}},
 }
 
 // knownCallers authenticates those.

@@ -72,7 +72,7 @@ func (g gate) pass(op operation) echo.MiddlewareFunc {
 				if caller, err = g.authenticate(c); err != nil {
 					return err
 				}
-				if err := permit(caller, op); err != nil {
+				if err := permit(caller, op, c.Param(op.scope)); err != nil {
 					return err
 				}
 				if err := checkQuery(c.Request().URL.RawQuery, op.query); err != nil {
@@ -108,11 +108,24 @@ func (g gate) authenticate(c echo.Context) (registry.Principal, error) {
 	return p, nil
 }
 
-func permit(by registry.Principal, op operation) error {
-	if slices.ContainsFunc(op.anyOf, by.Can) {
-		return nil
+// permit holds the caller to op. scope is the value of the path's parameter that
+// op.scope names.
+func permit(by registry.Principal, op operation, scope string) error {
+	allowed := len(op.anyOf) == 0 || slices.ContainsFunc(op.anyOf, by.Can)
+	if op.scope != "" {
+		allowed = allowed || by.Can(op.anyOf[0]+registry.Permission(":"+scope))
 	}
-	return registry.Forbidden.Errorf("permission_denied", "this needs the permission %q; your token has %q", op.anyOf[0], by.Permissions)
+	if !allowed {
+		return denied(by, op.anyOf[0])
+	}
+	if op.also != "" && !by.Can(op.also) {
+		return denied(by, op.also)
+	}
+	return nil
+}
+
+func denied(by registry.Principal, needed registry.Permission) error {
+	return registry.Forbidden.Errorf("permission_denied", "this needs the permission %q; your token has %q", needed, by.Permissions)
 }
 
 // readDocument checks the request's body and puts it back for the handler.

@@ -4,7 +4,9 @@ import "github.com/credenceproject/credence/internal/registry"
 
 // operation says who may call an operation and how the audit log names it.
 type operation struct {
-	anyOf  []registry.Permission // one of them is needed
+	anyOf  []registry.Permission // one of them is needed; none: any caller will do
+	also   registry.Permission   // needed beside that; "": nothing
+	scope  string                // name of the path's parameter for whose value the permission may be, as in bundles:read:{scope}
 	public bool                  // no token at all
 	action string                // of a write, for the audit log
 	kind   string                // of the object that is written
@@ -36,6 +38,9 @@ func writes(p registry.Permission, kind, action string, body bool) operation {
 // Whoever may register or read agents may read what registrations are held to.
 var readRules = reads(registry.AgentsRead, registry.AgentsRegister)
 
+// Decisions tell of agents and of resources.
+var readDecisions = operation{anyOf: []registry.Permission{registry.AgentsRead}, also: registry.ResourcesRead}
+
 // operations lists every operation of openapi.yaml; a test holds the two
 // together.
 var operations = map[string]operation{
@@ -60,6 +65,20 @@ var operations = map[string]operation{
 	"getTeam":    readRules,
 	"putTeam":    writes(registry.Admin, "team", "put", true),
 	"deleteTeam": writes(registry.Admin, "team", "delete", false),
+
+	"listResources": reads(registry.ResourcesRead).has(append([]parameter{
+		{"type", false}, {"team", false}, {"environment", false}, {"operation", false}, {"q", false},
+	}, page...)...),
+	"getResource":         reads(registry.ResourcesRead),
+	"putResource":         writes(registry.ResourcesWrite, "resource", "put", true),
+	"deleteResource":      writes(registry.ResourcesWrite, "resource", "delete", false),
+	"getResourceMetadata": reads(registry.ResourcesRead).has(parameter{"environment", false}),
+
+	"getAgentAccess":      readDecisions.has(parameter{"resource", false}, parameter{"method", false}, parameter{"path", false}),
+	"listResourceCallers": readDecisions.has(append([]parameter{{"method", false}}, page...)...),
+
+	"getBundle":   {anyOf: []registry.Permission{registry.BundlesRead}, scope: "scope"},
+	"getRevision": {},
 
 	"healthz": {public: true},
 	"readyz":  {public: true},

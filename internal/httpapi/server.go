@@ -14,7 +14,10 @@ import (
 	"github.com/credenceproject/credence"
 	"github.com/credenceproject/credence/api"
 	"github.com/credenceproject/credence/internal/agents"
+	"github.com/credenceproject/credence/internal/bundles"
+	"github.com/credenceproject/credence/internal/decisions"
 	"github.com/credenceproject/credence/internal/registry"
+	"github.com/credenceproject/credence/internal/resources"
 	"github.com/credenceproject/credence/internal/rulebook"
 	"github.com/credenceproject/credence/internal/schema"
 	"github.com/credenceproject/credence/internal/telemetry"
@@ -34,6 +37,12 @@ type Auditor interface {
 type Options struct {
 	Agents        *agents.Service
 	Rulebook      *rulebook.Service
+	Resources     *resources.Service
+	Bundles       *bundles.Service
+	Decisions     *decisions.Service
+	Heads         Heads
+	Follower      Follower // nil: writes do not wait for memory
+	Freshness     Freshness
 	Schemas       *schema.Validator
 	Authenticator Authenticator
 	Auditor       Auditor
@@ -59,11 +68,16 @@ type SecretPaths struct{ Own, Team, Common string }
 
 // Server implements api.StrictServerInterface.
 type Server struct {
-	agents   *agents.Service
-	rulebook *rulebook.Service
-	schemas  *schema.Validator
-	health   *Health
-	handout  Handout
+	agents    *agents.Service
+	rulebook  *rulebook.Service
+	resources *resources.Service
+	bundles   *bundles.Service
+	decisions *decisions.Service
+	heads     Heads
+	freshness Freshness
+	schemas   *schema.Validator
+	health    *Health
+	handout   Handout
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)
@@ -74,10 +88,14 @@ func New(o Options) *echo.Echo {
 	e.HTTPErrorHandler = handleError(o.Log)
 	e.Use(requestID, observe(o.Log, o.Metrics), recoverPanics, allowHosts(o.AllowedHosts))
 
-	s := &Server{agents: o.Agents, rulebook: o.Rulebook, schemas: o.Schemas, health: o.Health, handout: o.Handout}
+	s := &Server{
+		agents: o.Agents, rulebook: o.Rulebook, resources: o.Resources, bundles: o.Bundles, decisions: o.Decisions, heads: o.Heads, freshness: o.Freshness,
+		schemas: o.Schemas, health: o.Health, handout: o.Handout,
+	}
 	gate := gate{authenticator: o.Authenticator, auditor: o.Auditor, log: o.Log}
 	routes := withHead{e}
-	api.RegisterHandlersWithOptions(routes, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{
+	strict := api.NewStrictHandler(s, []api.StrictMiddlewareFunc{readYourWrites(o.Heads, o.Follower)})
+	api.RegisterHandlersWithOptions(routes, strict, api.RegisterHandlersOptions{
 		OperationMiddlewares: gate.middlewares(operations),
 	})
 	routes.GET("/openapi.yaml", func(c echo.Context) error {

@@ -61,7 +61,7 @@ func (v *Validator) Registration(data []byte, typeSchema func(agentType string) 
 	if err := v.checkConfig(d, typeSchema); err != nil {
 		return Registration{}, err
 	}
-	d.checkCapabilities()
+	d.checkCapabilities("capabilities")
 	var sent registrationDocument
 	if err := d.finish("invalid_registration", "registration", &sent); err != nil {
 		return Registration{}, err
@@ -147,11 +147,12 @@ const (
 	maxCapabilitySchemaDepth = 32
 )
 
-// checkCapabilities checks that capabilities are told apart by their names, and
-// the shape of their schemas, which are never run (invariant E1).
-func (d *document) checkCapabilities() {
+// checkCapabilities checks that the capabilities, or operations, of a field are told
+// apart by their names, and the shape of their schemas, which are never run
+// (invariant E1).
+func (d *document) checkCapabilities(field string) {
 	var capabilities []json.RawMessage
-	if json.Unmarshal(d.raw["capabilities"], &capabilities) != nil {
+	if json.Unmarshal(d.raw[field], &capabilities) != nil {
 		return // a fault already, or not sent
 	}
 	seen := map[string]bool{}
@@ -160,11 +161,11 @@ func (d *document) checkCapabilities() {
 		if json.Unmarshal(raw, &c) != nil {
 			continue
 		}
-		pointer := "/capabilities/" + strconv.Itoa(i)
+		pointer := "/" + field + "/" + strconv.Itoa(i)
 		var name string
 		if json.Unmarshal(c["name"], &name) == nil {
 			if seen[name] {
-				d.faults.add(pointer+"/name", "duplicate", "another capability has this name")
+				d.faults.add(pointer+"/name", "duplicate", "another one has this name")
 			}
 			seen[name] = true
 		}

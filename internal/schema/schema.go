@@ -23,6 +23,7 @@ const (
 	environment       = "environment"
 	agentType         = "agent-type"
 	team              = "team"
+	resource          = "resource"
 )
 
 // Validator checks documents and decodes them. It is safe for concurrent use.
@@ -39,7 +40,7 @@ type Validator struct {
 // <document>.schema.json: api/schemas.FS has them.
 func New(files fs.FS) (*Validator, error) {
 	v := &Validator{documents: map[string]*Compiled{}, configs: newCache(cacheWeight)}
-	for _, name := range []string{agentRegistration, environment, agentType, team} {
+	for _, name := range []string{agentRegistration, environment, agentType, team, resource} {
 		source, err := fs.ReadFile(files, name+".schema.json")
 		if err != nil {
 			return nil, fmt.Errorf("read the schema of %s: %w", name, err)
