@@ -107,16 +107,21 @@ func at(server *apiServer) *terminal {
 // run runs the command as main does, and returns its exit code.
 func (c *terminal) run(ctx context.Context, args ...string) int {
 	var out, errs bytes.Buffer
-	d := newDeveloper(streams{in: strings.NewReader(c.stdin), out: &out, err: &errs}, func(name string) (string, bool) {
+	surroundings := streams{in: strings.NewReader(c.stdin), out: &out, err: &errs}
+	env := func(name string) (string, bool) {
 		value, ok := c.env[name]
 		return value, ok
-	})
-	d.workingDir = func() (string, error) { return c.dir, nil }
-	d.terminal = func(io.Reader) bool { return c.human }
+	}
+	developer := func() *developer { // each command has its own, as in main
+		d := newDeveloper(surroundings, env)
+		d.workingDir = func() (string, error) { return c.dir, nil }
+		d.terminal = func(io.Reader) bool { return c.human }
+		return d
+	}
 	root := &cobra.Command{Use: "credence", SilenceUsage: true, SilenceErrors: true}
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	root.AddCommand(d.agentCommand(), d.tokenCommand(), healthcheckCommand(d.io, d.env))
+	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
 	withUsageErrors(root)
 	root.SetArgs(args)
 	if c.failed = root.ExecuteContext(ctx); c.failed != nil {

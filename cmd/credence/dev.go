@@ -20,7 +20,7 @@ import (
 type devFlags struct {
 	tools                            string
 	apiPort, metricsPort, issuerPort int
-	vaultPort, postgresPort          int
+	vaultPort, postgresPort, opaPort int
 	detach                           bool
 }
 
@@ -30,9 +30,10 @@ func devCommand(io streams) *cobra.Command {
 		Use:   "dev",
 		Short: "Run everything on this machine, with no account anywhere",
 		Long: `Runs Credence with everything it needs on this machine: a private PostgreSQL,
-an emulated Auth0 tenant and OpenBao in dev mode, all on loopback. It prepares
-them, registers a demo agent through the API and shows what became of it. It runs
-until Ctrl-C, and leaves no process behind however it ends.
+an emulated Auth0 tenant, OpenBao in dev mode and OPA, all on loopback. It prepares
+them, registers a demo agent through the API and shows what became of it and what
+OPA says of its calls. It runs until Ctrl-C, and leaves no process behind however
+it ends.
 
 State is in .credence/ of the working directory and begins empty at each start.
 Scripts find URLs and tokens in .credence/dev.json once "ready" is there.`,
@@ -54,6 +55,7 @@ Scripts find URLs and tokens in .credence/dev.json once "ready" is there.`,
 	flags.IntVar(&f.issuerPort, "issuer-port", 8085, "port of the emulated Auth0 tenant; 0 picks a free one")
 	flags.IntVar(&f.vaultPort, "vault-port", 8200, "port of OpenBao, which uses the next one too; 0 picks free ones")
 	flags.IntVar(&f.postgresPort, "postgres-port", 54320, "port of PostgreSQL; 0 picks a free one")
+	flags.IntVar(&f.opaPort, "opa-port", 8181, "port of OPA; 0 picks a free one")
 	flags.BoolVar(&f.detach, "detach", false, "return once everything is up, and leave it running")
 	cmd.AddCommand(devStatusCommand(io), devStopCommand(io))
 	return cmd
@@ -77,7 +79,7 @@ func devStatusCommand(io streams) *cobra.Command {
 			}
 			if asJSON {
 				return json.NewEncoder(io.out).Encode(map[string]any{
-					"running": running, "pid": pid, "ready": info.Ready, "api": info.API, "issuer": info.Issuer, "vault": info.Vault.Address,
+					"running": running, "pid": pid, "ready": info.Ready, "api": info.API, "issuer": info.Issuer, "vault": info.Vault.Address, "opa": info.OPA,
 				})
 			}
 			if !running {
@@ -86,7 +88,7 @@ func devStatusCommand(io streams) *cobra.Command {
 			tw := tabwriter.NewWriter(io.out, 0, 4, 2, ' ', 0)
 			fmt.Fprintf(tw, "pid\t%d\nready\t%t\n", pid, info.Ready)
 			if info.Ready {
-				fmt.Fprintf(tw, "API\t%s\nissuer\t%s\nVault\t%s\ntokens\t%s\n", info.API, info.Issuer, info.Vault.Address, state.infoFile())
+				fmt.Fprintf(tw, "API\t%s\nissuer\t%s\nVault\t%s\nOPA\t%s\ntokens\t%s\n", info.API, info.Issuer, info.Vault.Address, info.OPA, state.infoFile())
 			}
 			return tw.Flush()
 		},

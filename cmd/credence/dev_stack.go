@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,6 +39,7 @@ type devStack struct {
 	tenant   *emulator.Emulator
 	database *local.Postgres
 	bao      *local.OpenBao
+	opa      *local.OPA
 	server   config.Server
 	state    devState
 	tell     *teller
@@ -108,6 +110,9 @@ func (s *devStack) run(ctx context.Context, g *errgroup.Group, f devFlags) error
 	if err := s.seed(ctx); err != nil {
 		return err
 	}
+	if err := s.startOPA(ctx, g, tools, f); err != nil {
+		return err
+	}
 	if err := s.story(ctx); err != nil {
 		return fmt.Errorf("the demo did not go as it should (the server's log is %s): %w", s.state.logFile(), err)
 	}
@@ -154,6 +159,9 @@ func (s *devStack) watchPrograms(ctx context.Context) error {
 
 func (s *devStack) stopPrograms() error {
 	var errs []error
+	if s.opa != nil {
+		errs = append(errs, s.opa.Stop())
+	}
 	if s.bao != nil {
 		errs = append(errs, s.bao.Stop())
 	}
@@ -205,6 +213,10 @@ func (s *devStack) prepare(ctx context.Context, f devFlags) error {
 			Audience: devAgentAudience, Installation: "dev", Timeout: 10 * time.Second,
 		},
 		ProvisionTimeout: 25 * time.Second, TeardownTimeout: 15 * time.Second,
+		CheckEvery: time.Second, BundleHold: 10 * time.Second,
+	}
+	if err := activatePolicy(ctx, s.server, false, io.Discard); err != nil {
+		return err
 	}
 	if _, err := auth0.Setup(ctx, auth0.SetupConfig{Config: auth0Config(s.server), APIAudience: devAPIAudience}); err != nil {
 		return err
@@ -258,8 +270,37 @@ func (s *devStack) startServer(ctx context.Context, g *errgroup.Group) error {
 	return nil
 }
 
-// mintTokens makes the tokens that a log-in would give: an admin's and a
-// developer's.
+// startOPA starts an OPA that polls the bundle of production, and waits until it
+// decides by it.
+func (s *devStack) startOPA(ctx context.Context, g *errgroup.Group, tools local.Tools, f devFlags) (err error) {
+	done := s.tell.step("OPA, with the bundle of production")
+	const resource = "bundles/" + demoEnvironment
+	s.opa, err = local.StartOPA(ctx, local.OPAOptions{
+		Tools: tools, Port: f.opaPort, Dir: filepath.Join(s.state.dir, "opa"),
+		ControlURL: s.info.API, Resource: resource, Token: s.info.OPAToken, PollEvery: time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.opa.Done():
+			return s.opa.Err()
+		}
+	})
+	s.info.OPA, s.info.Bundles = s.opa.Address, []string{s.info.API + "/" + resource}
+	err = poll(ctx, 15*time.Second, func() (bool, error) { return s.opa.Activated(ctx), nil })
+	if err != nil {
+		return fmt.Errorf("OPA has not activated its bundle (its log is %s): %w", s.opa.Log, err)
+	}
+	done()
+	return nil
+}
+
+// mintTokens makes the tokens that a log-in would give: an admin's, a developer's
+// and OPA's.
 func (s *devStack) mintTokens() (err error) {
 	var all, developer []string
 	for _, p := range registry.Permissions {
@@ -277,6 +318,13 @@ func (s *devStack) mintTokens() (err error) {
 	s.info.DeveloperToken, err = s.tenant.MintUserToken(emulator.UserToken{
 		Subject: "dev|developer", Audience: devAPIAudience, Permissions: developer, Lifetime: devTokenLifetime,
 		Claims: map[string]any{devAPIAudience + "teams": []string{devTeam}},
+	})
+	if err != nil {
+		return err
+	}
+	s.info.OPAToken, err = s.tenant.MintUserToken(emulator.UserToken{
+		Subject: "dev|opa", Audience: devAPIAudience, Lifetime: devTokenLifetime,
+		Permissions: []string{string(registry.BundlesRead) + ":" + demoEnvironment},
 	})
 	return err
 }

@@ -24,6 +24,9 @@ type devInfo struct {
 	AdminToken     string       `json:"admin_token"`
 	DeveloperToken string       `json:"developer_token"`
 	Vault          devVaultInfo `json:"vault"`
+	OPA            string       `json:"opa"`
+	OPAToken       string       `json:"opa_token"` // reads the bundle of production and nothing else
+	Bundles        []string     `json:"bundles"`
 	Postgres       string       `json:"postgres"`
 	Ready          bool         `json:"ready"`
 }

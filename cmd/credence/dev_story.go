@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,8 +13,14 @@ import (
 	"github.com/credenceproject/credence/api"
 )
 
-// demoAgent is the agent that the story is about.
-const demoAgent = "demo-agent"
+// What the story is about: an agent, where it lives, what it may call and what it
+// may not.
+const (
+	demoAgent       = "demo-agent"
+	demoEnvironment = "production"
+	demoSkill       = "hello-skill"
+	demoSink        = "billing-system"
+)
 
 // story shows what a registration brings about. Every line that it tells comes
 // from the answer of a real program; an answer that it did not expect ends it.
@@ -29,14 +36,17 @@ func (s *devStack) story(ctx context.Context) error {
 	if err := s.tellSecrets(ctx, r, token); err != nil {
 		return err
 	}
-	return s.tellOtherDoors(ctx, token)
+	if err := s.tellOtherDoors(ctx, token); err != nil {
+		return err
+	}
+	return s.tellDecisions(ctx, token)
 }
 
 func (s *devStack) tellRegistration(ctx context.Context) (api.RegisteredAgent, error) {
 	var r api.RegisteredAgent
 	s.tell.title("A developer registers an agent: POST /agents")
 	registration := map[string]any{
-		"name": demoAgent, "team": devTeam, "agent_type": "support", "environment": "production",
+		"name": demoAgent, "team": devTeam, "agent_type": "support", "environment": demoEnvironment,
 		"owner": "ana@example.com", "description": "Sorts incoming tickets", "config": map[string]any{"max_tickets_per_hour": 200},
 	}
 	if err := (call{method: "POST", url: s.info.API + "/agents", bearer: s.info.DeveloperToken, json: registration}).must(ctx, &r); err != nil {
@@ -64,17 +74,9 @@ func (s *devStack) tellToken(ctx context.Context, r api.RegisteredAgent) (string
 	if err != nil {
 		return "", err
 	}
-	parts := strings.Split(answer.AccessToken, ".")
-	if len(parts) != 3 {
-		return "", fmt.Errorf("the token endpoint answered no JWT")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	claims, err := claimsOf(answer.AccessToken)
 	if err != nil {
-		return "", fmt.Errorf("decode the token: %w", err)
-	}
-	var claims map[string]any
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return "", fmt.Errorf("decode the token: %w", err)
+		return "", err
 	}
 	names := []string{"sub", "aud", "permissions"}
 	for _, claim := range []string{"agent_id", "team", "agent_type", "environment"} {
@@ -89,6 +91,23 @@ func (s *devStack) tellToken(ctx context.Context, r api.RegisteredAgent) (string
 	}
 	s.tell.fact("valid for", fmt.Sprintf("%d s", answer.ExpiresIn))
 	return answer.AccessToken, nil
+}
+
+// claimsOf reads a token's claims, without verifying it.
+func claimsOf(token string) (map[string]any, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the token endpoint answered no JWT")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, fmt.Errorf("decode the token: %w", err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return nil, fmt.Errorf("decode the token: %w", err)
+	}
+	return claims, nil
 }
 
 func (s *devStack) tellSecrets(ctx context.Context, r api.RegisteredAgent, token string) error {

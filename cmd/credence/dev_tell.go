@@ -58,9 +58,12 @@ func (t *teller) addresses(info devInfo, state devState, took time.Duration) {
 	t.fact("Metrics", info.Metrics+"/metrics")
 	t.fact("Auth0 (emulated)", info.Issuer)
 	t.fact("Vault (OpenBao)", info.Vault.Address)
+	t.fact("OPA", info.OPA)
+	t.fact("Bundle", info.Bundles[0])
 	t.fact("Tokens and the rest, for scripts", state.infoFile())
 	t.title("Try it, in another terminal of this directory")
 	t.line("  bin/credence agent list")
+	t.line("  bin/credence check " + demoAgent + " POST " + demoSkill)
 	t.line("  bin/credence agent register --name my-agent --team " + devTeam + " --type support --environment staging --owner me@example.com")
 	t.line("  curl -s -H \"Authorization: Bearer $(bin/credence token --as developer)\" " + info.API + "/agents/" + demoAgent)
 }

@@ -2,11 +2,13 @@
 // its secrets and its policy.
 //
 //	credence server          serves the API
-//	credence migrate         brings the database schema up to date
+//	credence migrate         brings the database schema and the platform policy up to date
+//	credence restore         tells everybody that the database was restored
 //	credence setup auth0     prepares a tenant
 //	credence setup vault     prepares a Vault or OpenBao
 //	credence dev             runs everything on this machine
-//	credence agent, token    what developers do with a server
+//	credence agent, resource, check, token
+//	                         what developers do with a server
 package main
 
 import (
@@ -50,8 +52,8 @@ func newRoot(env lookup, io streams) *cobra.Command {
 	root.SetOut(io.out)
 	root.SetErr(io.err)
 	root.AddCommand(
-		serverCommand(env, io), migrateCommand(env, io), setupCommand(env, io), devCommand(io),
-		agentCommand(io, env), tokenCommand(io, env), healthcheckCommand(io, env),
+		serverCommand(env, io), migrateCommand(env, io), restoreCommand(env, io), setupCommand(env, io), devCommand(io),
+		agentCommand(io, env), resourceCommand(io, env), checkCommand(io, env), tokenCommand(io, env), healthcheckCommand(io, env),
 	)
 	return withUsageErrors(root)
 }

@@ -33,7 +33,7 @@ type devFile struct {
 func devArgs(t testing.TB, more ...string) []string {
 	t.Helper()
 	tools := must(local.FindTools(""))(t).Dir
-	return append([]string{"dev", "--tools", tools, "--port", "0", "--metrics-port", "0", "--issuer-port", "0", "--vault-port", "0", "--postgres-port", "0"}, more...)
+	return append([]string{"dev", "--tools", tools, "--port", "0", "--metrics-port", "0", "--issuer-port", "0", "--vault-port", "0", "--postgres-port", "0", "--opa-port", "0"}, more...)
 }
 
 // readDev reads dev.json of the directory, or reports that it is not ready.

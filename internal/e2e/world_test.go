@@ -148,7 +148,7 @@ func (w *world) start(settings ...string) {
 	}
 	w.server = serve(w.t, w.env)
 	if w.env["CREDENCE_TLS_CERT_FILE"] == "" {
-		w.as("").get("/readyz").want(w.t, 200)
+		eventually(w.t, "a server that is ready", func() bool { return w.as("").get("/readyz").status == 200 })
 	}
 	w.admin = w.token("test|admin", []string{"admin"})
 	w.developer = w.token("test|developer", developerPermissions, team)

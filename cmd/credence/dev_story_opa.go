@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/credenceproject/credence/api"
+)
+
+// tellDecisions shows what a real OPA says of the agent's calls, and that a change
+// in the registry is what it says a moment later.
+func (s *devStack) tellDecisions(ctx context.Context, token string) error {
+	s.tell.title("OPA decides on the agent's calls: POST " + s.info.OPA + "/v1/data/mcp/authz/decision")
+	// The agent is younger than OPA's bundle: it decides on it within a poll.
+	d, _, err := s.awaitDecision(ctx, token, demoSkill, true)
+	if err != nil {
+		return err
+	}
+	s.tell.allowed("POST "+demoSkill, fmt.Sprintf("by revision %d", d.Revision))
+	if d, err = s.decide(ctx, token, demoSink); err != nil {
+		return err
+	}
+	if d.Allow {
+		return fmt.Errorf("OPA allowed a call to %s, whose owner admits nobody", demoSink)
+	}
+	s.tell.denied("POST "+demoSink, reasonsOf(d))
+
+	s.tell.title("The owner of " + demoSink + " admits the team: PUT /resources/" + demoSink)
+	admit := call{method: "PUT", url: s.info.API + "/resources/" + demoSink, bearer: s.info.AdminToken, json: billing(devTeam)}
+	if err := admit.must(ctx, nil); err != nil {
+		return err
+	}
+	d, took, err := s.awaitDecision(ctx, token, demoSink, true)
+	if err != nil {
+		return err
+	}
+	s.tell.allowed("POST "+demoSink, fmt.Sprintf("by revision %d, %.1f s after the change (this OPA polls every second)", d.Revision, took.Seconds()))
+	return nil
+}
+
+// decide asks OPA.
+func (s *devStack) decide(ctx context.Context, token, resource string) (api.Decision, error) {
+	claims, err := claimsOf(token)
+	if err != nil {
+		return api.Decision{}, err
+	}
+	var answer struct{ Result api.Decision }
+	err = call{method: "POST", url: s.info.OPA + "/v1/data/mcp/authz/decision", json: map[string]any{"input": map[string]any{
+		"jwt":      map[string]any{"valid": true, "payload": claims},
+		"request":  map[string]any{"method": "POST", "path": []string{}},
+		"resource": map[string]any{"type": "", "id": resource},
+	}}}.must(ctx, &answer)
+	return answer.Result, err
+}
+
+// awaitDecision asks OPA until it says what is wanted, and how long that took.
+func (s *devStack) awaitDecision(ctx context.Context, token, resource string, allow bool) (d api.Decision, took time.Duration, err error) {
+	began := time.Now()
+	err = poll(ctx, 10*time.Second, func() (bool, error) {
+		d, err = s.decide(ctx, token, resource)
+		return d.Allow == allow, err
+	})
+	if err != nil {
+		return d, 0, fmt.Errorf("OPA still says of %s: %s: %w", resource, reasonsOf(d), err)
+	}
+	return d, time.Since(began), nil
+}
+
+func reasonsOf(d api.Decision) string {
+	reasons := make([]string, len(d.Reasons))
+	for i, r := range d.Reasons {
+		reasons[i] = fmt.Sprintf("%s (%s/%s)", r.Code, r.Tier, r.ID)
+	}
+	return strings.Join(reasons, ", ")
+}

@@ -1,0 +1,196 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/credenceproject/credence/api"
+	"github.com/credenceproject/credence/internal/local"
+)
+
+// policyServer is a real OPA of the world that polls the bundle of production
+// every second, with a token for that scope alone.
+type policyServer struct {
+	w   *world
+	opa *local.OPA
+}
+
+func (w *world) startOPA(controlURL string) policyServer {
+	w.t.Helper()
+	opa := must(local.StartOPA(w.t.Context(), local.OPAOptions{
+		Tools: must(local.FindTools(""))(w.t), ControlURL: controlURL, Resource: "bundles/production",
+		Token: w.token("test|opa", []string{"bundles:read:production"}), PollEvery: time.Second,
+	}))(w.t)
+	w.t.Cleanup(func() {
+		if err := opa.Stop(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	p := policyServer{w: w, opa: opa}
+	eventually(w.t, "OPA's first bundle", func() bool { return opa.Activated(w.t.Context()) })
+	return p
+}
+
+// decide asks OPA what it says of claims that call a resource.
+func (p policyServer) decide(claims map[string]any, method, resource string) api.Decision {
+	p.w.t.Helper()
+	input := map[string]any{"request": map[string]any{"method": method, "path": []string{}}, "resource": map[string]any{"type": "", "id": resource}}
+	if claims != nil {
+		input["jwt"] = map[string]any{"valid": true, "payload": claims}
+	}
+	body := must(json.Marshal(map[string]any{"input": input}))(p.w.t)
+	r := must(http.NewRequestWithContext(p.w.t.Context(), http.MethodPost, p.opa.Address+"/v1/data/mcp/authz/decision", bytes.NewReader(body)))(p.w.t)
+	answer := send(p.w.t, client, r)
+	answer.want(p.w.t, 200)
+	var d struct{ Result api.Decision }
+	if err := json.Unmarshal(answer.body, &d); err != nil {
+		p.w.t.Fatalf("%s: %v", answer.body, err)
+	}
+	if d.Result.Allow != d.Result.Allowed || (d.Result.Allow && len(d.Result.Reasons) > 0) || (!d.Result.Allow && len(d.Result.Reasons) == 0) {
+		p.w.t.Errorf("the decision contradicts itself: %s", answer.body)
+	}
+	return d.Result
+}
+
+// becomes waits until OPA says what is wanted, and fails after two seconds.
+func (p policyServer) becomes(claims map[string]any, resource, want string) {
+	p.w.t.Helper()
+	began := time.Now()
+	for {
+		got := codesOf(p.decide(claims, "POST", resource))
+		if got == want {
+			return
+		}
+		if time.Since(began) > 2*time.Second {
+			p.w.t.Fatalf("two seconds later OPA still says %s of %s, want %s", got, resource, want)
+		}
+	}
+}
+
+// codesOf is "allow", or the reasons' codes.
+func codesOf(d api.Decision) string {
+	if d.Allow {
+		return "allow"
+	}
+	codes := ""
+	for _, r := range d.Reasons {
+		codes += r.Tier + "/" + r.Code + " "
+	}
+	return codes[:len(codes)-1]
+}
+
+func resourceDocument(kind, owner, visibility string, environments ...string) string {
+	deployments := map[string]any{}
+	for _, e := range environments {
+		deployments[e] = map[string]string{"endpoint": "https://skills.example.com"}
+	}
+	b, _ := json.Marshal(map[string]any{ // of strings, it always encodes
+		"type": kind, "team": owner, "access": map[string]any{"visibility": visibility}, "deployments": deployments,
+		"description": "a description that no bundle holds",
+	})
+	return string(b)
+}
+
+// newRegistry is a world with resources, one for each way to be denied.
+func newRegistry(t testing.TB, settings ...string) *world {
+	t.Helper()
+	w := newWorld(t, settings...)
+	admin := w.as(w.admin)
+	for _, e := range []string{"production", "staging"} {
+		admin.put("/environments/"+e, `{"allowed_endpoints": ["skills.example.com:443"]}`).want(t, 200)
+	}
+	for name, document := range map[string]string{
+		"hello-skill":    resourceDocument("skill", "platform", "organization", "production"),
+		"staging-skill":  resourceDocument("skill", "platform", "organization", "staging"),
+		"billing-system": resourceDocument("skill", "finance", "team", "production"),
+		"admin-tool":     resourceDocument("tool", "platform", "organization", "production"),
+	} {
+		admin.put("/resources/"+name, document).want(t, 201)
+	}
+	return w
+}
+
+// TestOPADecidesByTheRegistry is the registry's half of the story: what was
+// registered is what a real OPA enforces, by polls alone.
+func TestOPADecidesByTheRegistry(t *testing.T) {
+	t.Parallel()
+	w := newRegistry(t)
+	opa := w.startOPA("http://" + w.api)
+	triage := w.as(w.developer).register(registration("support-triage", nil))
+	claims := w.claimsOf(w.agentToken(triage))
+	opa.becomes(claims, "hello-skill", "allow")
+
+	d := opa.decide(claims, "POST", "hello-skill")
+	want := api.Decision{
+		Allow: true, Allowed: true, Reasons: []api.Reason{}, Revision: d.Revision,
+		Agent:    &api.DecisionAgent{ID: triage.Agent.ID, Name: "support-triage", Team: team, AgentType: "support", Environment: "production"},
+		Resource: &api.DecisionResource{Name: "hello-skill", Type: "skill", Team: "platform"},
+	}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Errorf("decision (-want +got):\n%s", diff)
+	}
+	changed := func(claim string, value any) map[string]any {
+		c := map[string]any{}
+		for k, v := range claims {
+			c[k] = v
+		}
+		c[claim] = value
+		return c
+	}
+	for _, tt := range []struct {
+		name     string
+		claims   map[string]any
+		resource string
+		want     string
+	}{
+		{"no token", nil, "hello-skill", "platform/no_verified_token"},
+		{"expired", changed("exp", time.Now().Unix()-1), "hello-skill", "platform/token_expired"},
+		{"a subject that is no agent's", changed("sub", "nobody@clients"), "hello-skill", "platform/agent_unknown"},
+		{"a resource that is not there", claims, "nothing", "platform/resource_unknown"},
+		{"deployed elsewhere", claims, "staging-skill", "platform/environment_mismatch"},
+		{"the owner admits others", claims, "billing-system", "platform/access_denied"},
+		{"a permission that the token lacks", claims, "admin-tool", "platform/missing_permission"},
+		{"claims that contradict the registry", changed(agentAudience+"environment", "staging"), "staging-skill", "platform/environment_mismatch"},
+	} {
+		if got := codesOf(opa.decide(tt.claims, "POST", tt.resource)); got != tt.want {
+			t.Errorf("%s: OPA says %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	checkChangesReachOPA(w, opa, triage, claims)
+}
+
+func checkChangesReachOPA(w *world, opa policyServer, triage api.RegisteredAgent, claims map[string]any) {
+	w.t.Helper()
+	admin := w.as(w.admin)
+	admit := fmt.Sprintf(`{"type": "skill", "team": "finance", "access": {"teams": [%q]}, "deployments": {"production": {"endpoint": "https://skills.example.com"}}}`, team)
+	admin.put("/resources/billing-system", admit).want(w.t, 200)
+	opa.becomes(claims, "billing-system", "allow")
+	admin.put("/environments/production", `{"allowed_endpoints": ["skills.example.com:443"], "grants": "explicit"}`).want(w.t, 200)
+	opa.becomes(claims, "hello-skill", "platform/no_grant")
+	admin.put("/environments/production", `{"allowed_endpoints": ["skills.example.com:443"]}`).want(w.t, 200)
+	opa.becomes(claims, "hello-skill", "allow")
+	admin.delete("/resources/billing-system").want(w.t, 204)
+	opa.becomes(claims, "billing-system", "platform/resource_unknown")
+
+	// The server's own decision is the same, for people and for programs.
+	var own api.Decision
+	reader := w.as(w.token("test|reader", []string{"agents:read", "resources:read"}))
+	reader.get("/agents/support-triage/access?resource=admin-tool").want(w.t, 200).decode(w.t, &own)
+	if got := codesOf(own); got != "platform/missing_permission" {
+		w.t.Errorf("the server says %s of admin-tool", got)
+	}
+	var callers api.CallerPage
+	reader.get("/resources/hello-skill/access").want(w.t, 200).decode(w.t, &callers)
+	if len(callers.Items) != 1 || callers.Items[0].ID != triage.Agent.ID {
+		w.t.Errorf("callers of hello-skill: %+v", callers)
+	}
+
+	w.as(w.developer).delete("/agents/"+triage.Agent.ID).want(w.t, 204)
+	opa.becomes(claims, "hello-skill", "platform/agent_unknown")
+}
