@@ -16,21 +16,19 @@ func (s *Service) Get(ctx context.Context, by registry.Principal, ref string, to
 	return s.store.Agent(ctx, ref, tombstones)
 }
 
-// List returns up to f.Limit agents and, when there are more, where the next
+// List returns up to f.Limit agents, fewer where they are large, and, when there are more, where the next
 // page begins after. It returns Forbidden when somebody else than an admin asks
 // for the decommissioned.
 func (s *Service) List(ctx context.Context, by registry.Principal, f registry.AgentFilter) ([]registry.Agent, *registry.AgentPosition, error) {
 	if f.Lifecycle == registry.Decommissioned && !by.Can(registry.Admin) {
 		return nil, nil, adminOnly()
 	}
-	limit := f.Limit
-	f.Limit++ // one more tells whether there is a next page
-	agents, err := s.store.Agents(ctx, f)
-	if err != nil || len(agents) <= limit {
-		return agents, nil, err
+	page, more, err := s.store.Agents(ctx, f)
+	if err != nil || !more {
+		return page, nil, err
 	}
-	last := agents[limit-1]
-	return agents[:limit], &registry.AgentPosition{Name: last.Name, ID: last.ID}, nil
+	last := page[len(page)-1]
+	return page, &registry.AgentPosition{Name: last.Name, ID: last.ID}, nil
 }
 
 func adminOnly() error {

@@ -21,7 +21,7 @@ import (
 // Reader reads agents. *postgres.Store implements it.
 type Reader interface {
 	Agent(ctx context.Context, ref string, tombstones bool) (registry.Agent, error)
-	Agents(ctx context.Context, f registry.AgentFilter) ([]registry.Agent, error)
+	Agents(ctx context.Context, f registry.AgentFilter) (page []registry.Agent, more bool, err error)
 	ClientIntentsSettled(ctx context.Context, agentID string, after time.Duration) (bool, error)
 }
 

@@ -199,7 +199,7 @@ func (w *world) audited(n int) []string {
 func (w *world) left() string {
 	w.t.Helper()
 	var found []string
-	living, err := w.store.Agents(w.t.Context(), registry.AgentFilter{Lifecycle: registry.Active, Limit: 100})
+	living, _, err := w.store.Agents(w.t.Context(), registry.AgentFilter{Lifecycle: registry.Active, Limit: 100})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -107,21 +107,42 @@ const agentsSQL = `
 
 const nilUUID = "00000000-0000-0000-0000-000000000000"
 
-// Agents returns one page of agents, by name and id.
-func (s *Store) Agents(ctx context.Context, f registry.AgentFilter) ([]registry.Agent, error) {
+// maxPage is about how many bytes of documents one page of agents has: an agent
+// may bring a hundred kilobytes, and many callers list at once.
+const maxPage = 4 << 20
+
+// Agents returns up to f.Limit agents, by name and id, and whether there are more.
+// A page with large agents ends early; it has at least one.
+func (s *Store) Agents(ctx context.Context, f registry.AgentFilter) (page []registry.Agent, more bool, err error) {
 	after := f.After.ID
 	if after == "" {
 		after = nilUUID
 	}
-	rows, _ := s.pool.Query(ctx, agentsSQL, pgx.NamedArgs{
+	rows, err := s.pool.Query(ctx, agentsSQL, pgx.NamedArgs{
 		"lifecycle": string(f.Lifecycle), "team": f.Team, "agent_type": f.AgentType, "environment": f.Environment,
-		"capability": f.Capability, "after_name": f.After.Name, "after_id": after, "limit": f.Limit,
+		"capability": f.Capability, "after_name": f.After.Name, "after_id": after, "limit": f.Limit + 1, // one more tells of more
 	})
-	agents, err := pgx.CollectRows(rows, scanAgent)
 	if err != nil {
-		return nil, fmt.Errorf("list agents: %w", translate(err))
+		return nil, false, fmt.Errorf("list agents: %w", translate(err))
 	}
-	return agents, nil
+	defer rows.Close() // what is not read is not kept
+	for size := 0; rows.Next(); {
+		if len(page) == f.Limit || size > maxPage {
+			return page, true, nil
+		}
+		for _, column := range rows.RawValues() {
+			size += len(column)
+		}
+		a, err := scanAgent(rows)
+		if err != nil {
+			return nil, false, fmt.Errorf("list agents: %w", translate(err))
+		}
+		page = append(page, a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, false, fmt.Errorf("list agents: %w", translate(err))
+	}
+	return page, false, nil
 }
 
 const isAgentClientSQL = `SELECT EXISTS (SELECT FROM agent_clients WHERE client_id = $1)`

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -234,7 +235,7 @@ func TestAgentsPagesInOrderAndFilters(t *testing.T) {
 	var names []string
 	filter := registry.AgentFilter{Lifecycle: registry.Active, Team: "customer-success", Capability: "triage", Limit: 2}
 	for {
-		page, err := b.store.Agents(t.Context(), filter)
+		page, _, err := b.store.Agents(t.Context(), filter)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +256,7 @@ func TestAgentsPagesInOrderAndFilters(t *testing.T) {
 		{Lifecycle: registry.Active, AgentType: "other", Limit: 9}, {Lifecycle: registry.Active, Environment: "other", Limit: 9},
 		{Lifecycle: registry.Active, Capability: "other", Limit: 9},
 	} {
-		if page, err := b.store.Agents(t.Context(), f); err != nil || len(page) != 0 {
+		if page, _, err := b.store.Agents(t.Context(), f); err != nil || len(page) != 0 {
 			t.Errorf("Agents(%+v) = %d agents, %v; want none", f, len(page), err)
 		}
 	}
@@ -300,5 +301,41 @@ func TestInvariant_A1_RulesThatWereMadeAnewAreOthers(t *testing.T) {
 	_, err = b.store.CreateAgent(t.Context(), newAgent(t, "a", rules), alice)
 	if e, ok := registry.AsError(err); !ok || e.Code != "rules_changed" {
 		t.Errorf("CreateAgent() = %v, want rules_changed", err)
+	}
+}
+
+// One caller's large agents must not cost every lister a hundred megabytes.
+func TestAPageOfLargeAgentsEndsEarlyAndTheNextGoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rules := b.rules(t)
+	const agents = 12
+	for i := range agents {
+		n := newAgent(t, fmt.Sprintf("agent-%02d", i), rules)
+		n.Agent.Capabilities = []registry.Capability{{Name: "large", Input: []byte(`{"x":"` + strings.Repeat("x", 1<<20) + `"}`)}}
+		if _, err := b.store.CreateAgent(t.Context(), n, alice); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sizes []int
+	for filter, more := (registry.AgentFilter{Lifecycle: registry.Active, Limit: 200}), true; more; {
+		var page []registry.Agent
+		var err error
+		if page, more, err = b.store.Agents(t.Context(), filter); err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(page))
+		last := page[len(page)-1]
+		filter.After = registry.AgentPosition{Name: last.Name, ID: last.ID}
+	}
+	total := 0
+	for _, n := range sizes {
+		total += n
+		if n > 5 {
+			t.Errorf("a page of %d MiB", n)
+		}
+	}
+	if total != agents {
+		t.Errorf("pages of %v agents, want %d in all", sizes, agents)
 	}
 }

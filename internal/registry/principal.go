@@ -18,11 +18,14 @@ const (
 	Admin          Permission = "admin" // implies all others
 )
 
-// Permissions lists every permission with what it allows, for people.
-var Permissions = []struct {
+// PermissionInfo says what a permission allows, for people.
+type PermissionInfo struct {
 	Name        Permission
 	Description string
-}{
+}
+
+// Permissions lists every permission.
+var Permissions = []PermissionInfo{
 	{AgentsRegister, "Register agents for one's own teams"},
 	{AgentsRead, "Read agents of all teams"},
 	{AgentsWrite, "Change and delete agents of one's own teams"},

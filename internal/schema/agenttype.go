@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
@@ -29,6 +30,7 @@ func (v *Validator) AgentType(name string, data []byte) (registry.AgentType, err
 	if err := v.checkTypeSchema(d); err != nil {
 		return registry.AgentType{}, err
 	}
+	d.checkAllowedScopes()
 	d.checkDefaultScopes()
 	d.checkDefaultQuota()
 	var sent agentTypeDocument
@@ -67,6 +69,17 @@ func (v *Validator) checkTypeSchema(d *document) error {
 }
 
 // checkDefaultScopes checks that the defaults are allowed (invariant A1).
+// checkAllowedScopes refuses the control plane's own permissions: they are never
+// an agent's (invariant A2), not even on another audience.
+func (d *document) checkAllowedScopes() {
+	for i, scope := range d.list("allowed_scopes") {
+		own := slices.ContainsFunc(registry.Permissions, func(p registry.PermissionInfo) bool { return string(p.Name) == scope })
+		if own || strings.HasPrefix(scope, string(registry.BundlesRead)+":") {
+			d.faults.add("/allowed_scopes/"+strconv.Itoa(i), "reserved_scope", "is a permission of the control plane, which no agent can have")
+		}
+	}
+}
+
 func (d *document) checkDefaultScopes() {
 	allowed := d.list("allowed_scopes")
 	granted := make([]string, 0, len(allowed))

@@ -222,8 +222,8 @@ func TestScopesHaveNoBlanks(t *testing.T) {
 	t.Parallel()
 	v := newValidator(t)
 	for scope, ok := range map[string]bool{
-		"skills:invoke": true, "data:read:*": true, "tools.v2:x": true, "admin": true,
-		"": false, "a b": false, "a\tb": false, "A": false, ":a": false, "a:": false, "a::b": false, "1a": false, "*": false, "a:b\n": false, "a,b": false,
+		"skills:invoke": true, "data:read:all": true, "tools.v2:x": true, "administer": true,
+		"": false, "data:*": false, "a b": false, "a\tb": false, "A": false, ":a": false, "a:": false, "a::b": false, "1a": false, "*": false, "a:b\n": false, "a,b": false,
 	} {
 		_, err := v.AgentType("support", edit(t, `{}`, map[string]any{"allowed_scopes": []string{scope}}))
 		if got := err == nil; got != ok {

@@ -106,6 +106,9 @@ func orObject(sent json.RawMessage) json.RawMessage {
 
 // checkConfig checks the agent type and, by its schema, the config.
 func (v *Validator) checkConfig(d *document, typeSchema func(string) (json.RawMessage, bool)) error {
+	if len(d.raw["capabilities"]) > MaxCapabilitiesBytes {
+		d.faults.add("/capabilities", "too_large", "must be at most %d bytes in all", MaxCapabilitiesBytes)
+	}
 	config := orObject(d.raw["config"])
 	if len(config) > MaxConfigBytes {
 		d.faults.add("/config", "too_large", "must be at most %d bytes", MaxConfigBytes)

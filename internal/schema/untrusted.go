@@ -15,16 +15,19 @@ import (
 // Bounds of an untrusted schema (invariant E1) and of what it is applied to
 // (invariant C7).
 const (
-	MaxSchemaBytes  = 64 << 10
-	MaxConfigBytes  = 16 << 10
-	MaxRefs         = 200
-	MaxSubschemas   = 10_000  // with each $ref replaced by what it refers to
-	MaxWritten      = 2_000   // subschemas as they are written: the library takes time in their square
-	maxSchemaDepth  = 32      // subschemas in subschemas, counted likewise
-	maxPatternBytes = 512     // of one pattern
-	maxPatternSize  = 4_000   // of one pattern; see patternSize
-	maxPatternSizes = 40_000  // of all patterns together
-	maxSchemaNumber = 1 << 30 // of lengths and counts
+	MaxSchemaBytes = 64 << 10
+	MaxConfigBytes = 16 << 10
+	// MaxCapabilitiesBytes bounds an agent's capabilities all together: they come
+	// with every list of agents.
+	MaxCapabilitiesBytes = 64 << 10
+	MaxRefs              = 200
+	MaxSubschemas        = 10_000  // with each $ref replaced by what it refers to
+	MaxWritten           = 2_000   // subschemas as they are written: the library takes time in their square
+	maxSchemaDepth       = 32      // subschemas in subschemas, counted likewise
+	maxPatternBytes      = 512     // of one pattern
+	maxPatternSize       = 4_000   // of one pattern; see patternSize
+	maxPatternSizes      = 40_000  // of all patterns together
+	maxSchemaNumber      = 1 << 30 // of lengths and counts
 )
 
 // CompileUntrusted compiles a JSON Schema, draft 2020-12, that a stranger wrote.
