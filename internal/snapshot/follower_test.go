@@ -277,7 +277,7 @@ func TestWhatCannotBeAppliedIsLoadedFromTheRegistry(t *testing.T) {
 			b := setup(t)
 			f := &frozen{connect: b.connect}
 			r := b.follow(t, snapshot.Options{Connect: f.session, CheckEvery: promise / 10})
-			b.write(t, 10)
+			r.await(t, promise, at(b.write(t, 10)))
 			f.while(func() { tt.happen(t, b) })
 			r.await(t, promise, at(b.head(t)))
 			b.expectEqual(t, r)
@@ -333,6 +333,12 @@ func (s frozenSession) Head(ctx context.Context) (registry.Head, error) {
 	s.f.RLock()
 	defer s.f.RUnlock()
 	return s.Session.Head(ctx)
+}
+
+func (s frozenSession) Changes(ctx context.Context, since registry.Head, limit int) ([]registry.Change, error) {
+	s.f.RLock()
+	defer s.f.RUnlock()
+	return s.Session.Changes(ctx, since, limit)
 }
 
 // The restored database of an operator who forgot credence restore (invariant

@@ -39,6 +39,13 @@ func (e *events) Reloaded(why string) {
 	e.reloads = append(e.reloads, why)
 }
 
+// last is what was told of last, and of how many changes in all.
+func (e *events) last() (checked registry.Head, at time.Time, followed int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.checked, e.at, e.followed
+}
+
 func (e *events) reloaded() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
