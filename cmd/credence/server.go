@@ -72,7 +72,7 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 			return serveUntilDone(ctx, metricsServer(p.metrics, cfg.AllowedHosts), l, time.Second, nil)
 		})
 	}
-	log.InfoContext(ctx, "listening", "api", at.API, "metrics", at.Metrics, "tls", p.api.TLSConfig != nil, "version", version())
+	log.InfoContext(ctx, "listening", "api", at.API, "metrics", at.Metrics, "tls", cfg.TLS.CertFile != "", "version", version())
 	if ready != nil {
 		ready(at)
 	}
