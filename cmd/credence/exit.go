@@ -116,7 +116,7 @@ func showHelp(cmd *cobra.Command, args []string) error {
 }
 
 // interruptible tells an interrupted command from one that has done its work:
-// what a server makes of the request that was under way is not known.
+// what the other side makes of the request that was under way is not known.
 func interruptible(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		err := run(cmd, args)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/credenceproject/credence/api"
 	"github.com/credenceproject/credence/internal/apiclient"
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 // healthcheckCommand asks a server whether it should get requests, for the
@@ -58,7 +59,7 @@ func checkHealth(ctx context.Context, address string, o apiclient.Options) error
 	}
 	// The server's certificate names the service, not this machine. Nothing
 	// secret is sent, and what answers on loopback is on this machine.
-	o.SkipVerify = apiclient.IsLoopback(u.Hostname())
+	o.SkipVerify = netrule.IsLoopback(u.Hostname())
 	client, err := apiclient.HTTPClient(o)
 	if err != nil {
 		return err

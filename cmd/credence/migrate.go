@@ -22,7 +22,7 @@ func migrateCommand(env lookup, std streams) *cobra.Command {
 	const database = "CREDENCE_DATABASE_URL"
 	addServerFlags(cmd, database)
 	force := cmd.Flags().Bool("activate-policy", false, "activate this binary's platform policy even over a newer one")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = interruptible(func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.LoadPart(givenFlags(cmd.Flags()), config.Source(env), database)
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func migrateCommand(env lookup, std streams) *cobra.Command {
 		}
 		fmt.Fprintf(std.out, "The schema is up to date (%d applied).\n", len(taken))
 		return activatePolicy(cmd.Context(), cfg, *force, std.out)
-	}
+	})
 	return cmd
 }
 

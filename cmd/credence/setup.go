@@ -41,7 +41,7 @@ nothing and says so.`,
 	lifetime := cmd.Flags().Duration("token-lifetime", auth0.DefaultTokenLifetime, "how long agents' tokens live")
 	scopes := cmd.Flags().StringArray("scope", nil, "scope=description of the agents' audience; repeat it (default: the four of the resource types)")
 	dryRun := cmd.Flags().Bool("dry-run", false, "write nothing, say what would be written")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = interruptible(func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.LoadPart(givenFlags(cmd.Flags()), config.Source(env), names...)
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ nothing and says so.`,
 			err = printErr
 		}
 		return err
-	}
+	})
 	return cmd
 }
 
@@ -103,7 +103,7 @@ VAULT_TOKEN or in a file. A second run changes nothing and says so.`,
 	flags.StringVar(&f.databaseUser, "database-username", "", "a PostgreSQL user that may create roles")
 	flags.StringVar(&f.databasePasswordFile, "database-password-file", "", "file with its password")
 	flags.StringVar(&f.databaseRole, "database-role", "", "name of the credentials role")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = interruptible(func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.LoadPart(givenFlags(flags), config.Source(env), names...)
 		if err != nil {
 			return err
@@ -130,7 +130,7 @@ VAULT_TOKEN or in a file. A second run changes nothing and says so.`,
 		}
 		fmt.Fprintf(io.out, "CREDENCE_VAULT_SECRET_ID_FILE=%s\n", f.secretIDFile)
 		return nil
-	}
+	})
 	return cmd
 }
 

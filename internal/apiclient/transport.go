@@ -11,18 +11,20 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 // secureURL reads an address to which secrets may be sent.
 func secureURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
+	u, err := netrule.URL(raw, false)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
+	case errors.Is(err, netrule.ErrPlaintext):
+		return nil, fmt.Errorf("%s is not encrypted, and secrets would travel in the clear: use https (http is for this machine only)", raw)
+	case errors.Is(err, netrule.ErrExtra):
+		return nil, fmt.Errorf("the address %s may have a path, but no user, query or fragment", shown(raw))
+	case err != nil:
 		return nil, fmt.Errorf("%q is not an address such as https://credence.example.com", shown(raw))
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("the address of %s may have a path, but no user, query or fragment", u.Host)
-	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
-		return nil, fmt.Errorf("http://%s is not encrypted, and secrets would travel in the clear: use https (http is for this machine only)", u.Host)
 	}
 	return u, nil
 }
@@ -30,15 +32,6 @@ func secureURL(raw string) (*url.URL, error) {
 // shown is raw as an error may show it: what stands before an @ may be a
 // password.
 func shown(raw string) string { return raw[strings.LastIndexByte(raw, '@')+1:] }
-
-// IsLoopback reports whether host, without a port, is this machine itself.
-func IsLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
 
 // trusting returns the client that sends requests with secrets in them.
 func (o Options) trusting() (*http.Client, error) {

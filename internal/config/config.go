@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 // Server is the whole configuration of a server. It is read once, in cmd, and
@@ -183,6 +183,12 @@ func (c Server) validate() []error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		fault("CREDENCE_TLS_CLIENT_CA_FILE needs CREDENCE_TLS_CERT_FILE and CREDENCE_TLS_KEY_FILE")
 	}
+	// A registration that is under way when we are asked to stop must be able to
+	// fail and to be taken back.
+	need := c.ProvisionTimeout + c.TeardownTimeout
+	if c.Shutdown > 0 && c.ProvisionTimeout > 0 && c.TeardownTimeout > 0 && c.Shutdown < need {
+		fault(fmt.Sprintf("CREDENCE_SHUTDOWN_TIMEOUT is %s: it must be at least CREDENCE_PROVISION_TIMEOUT and CREDENCE_TEARDOWN_TIMEOUT together, %s", c.Shutdown, need))
+	}
 	for _, address := range []struct {
 		env, url  string
 		plaintext bool
@@ -190,27 +196,11 @@ func (c Server) validate() []error {
 		if address.url == "" {
 			continue
 		}
-		if err := checkURL(address.url, address.plaintext); err != nil {
-			fault(address.env + ": " + err.Error())
+		if _, err := netrule.URL(address.url, address.plaintext); err != nil {
+			fault(address.env + ": it " + err.Error())
 		}
 	}
 	return faults
-}
-
-// checkURL accepts https, and http on this machine alone or where plaintext is
-// allowed. Its errors do not repeat the URL, which may hold a password.
-func checkURL(raw string, plaintext bool) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil {
-		return errors.New("it must be a URL such as https://host.example.com, without user and password")
-	}
-	host := u.Hostname()
-	ip := net.ParseIP(host)
-	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback && !plaintext) {
-		return errors.New("it must be https (http is for this machine only)")
-	}
-	return nil
 }
 
 // splitList splits a list at commas and drops blanks.

@@ -76,10 +76,14 @@ func TestWhatIsRefused(t *testing.T) {
 		{"fewer than none", "CREDENCE_DATABASE_MAX_CONNS", "-1", false},
 		{"more than anybody has", "CREDENCE_DATABASE_MAX_CONNS", "10001", false},
 		{"a part of one", "CREDENCE_DATABASE_MAX_CONNS", "1.5", false},
-		{"a duration", "CREDENCE_PROVISION_TIMEOUT", "1m30s", true},
+		{"a duration", "CREDENCE_AUTH0_TIMEOUT", "1m30s", true},
 		{"a duration without a unit", "CREDENCE_PROVISION_TIMEOUT", "30", false},
 		{"none", "CREDENCE_TEARDOWN_TIMEOUT", "0s", false},
 		{"a negative one", "CREDENCE_SHUTDOWN_TIMEOUT", "-1s", false},
+		{"just time to take a registration back", "CREDENCE_SHUTDOWN_TIMEOUT", "40s", true},
+		{"no time to take a registration back", "CREDENCE_SHUTDOWN_TIMEOUT", "39s", false},
+		{"a registration that outlasts the stop", "CREDENCE_PROVISION_TIMEOUT", "46s", false},
+		{"a take-back that outlasts the stop", "CREDENCE_TEARDOWN_TIMEOUT", "36s", false},
 
 		{"the agents' audience is the API's", "CREDENCE_AGENT_AUDIENCE", "https://credence.example.com/", false}, // invariant A2
 		{"a key without a certificate", "CREDENCE_TLS_KEY_FILE", "key.pem", false},

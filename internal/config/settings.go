@@ -61,7 +61,7 @@ var settings = []Setting{
 	duration("CLIENT_SETTLE", "1m", "how long a client may still appear in Auth0 after a creation that was not answered; longer than any call takes", func(c *Server) *time.Duration { return &c.ClientSettle }),
 	duration("CHECK_EVERY", "1s", "how often the registry's head is looked at, whether or not a notification came", func(c *Server) *time.Duration { return &c.CheckEvery }),
 	duration("BUNDLE_HOLD", "10s", "how long an OPA that knows a newer state than this replica is held until it has caught up", func(c *Server) *time.Duration { return &c.BundleHold }),
-	duration("SHUTDOWN_TIMEOUT", "60s", "how long running requests may take to end when the server stops", func(c *Server) *time.Duration { return &c.Shutdown }),
+	duration("SHUTDOWN_TIMEOUT", "60s", "how long running requests may take to end when the server stops; at least the two timeouts of providers together", func(c *Server) *time.Duration { return &c.Shutdown }),
 }
 
 func custom(name, byDefault, usage string, set func(*Server, string) error) Setting {

@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 // endpoint is where a store is and how to reach it.
@@ -120,31 +120,12 @@ func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// validAddress accepts an absolute https URL without user, query and fragment;
-// http only to this machine, unless plaintext is allowed.
+// validAddress accepts what netrule.URL does.
 func validAddress(what, raw string, allowPlaintext bool) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return invalid("the %s must be a URL such as https://host:port", what)
+	if _, err := netrule.URL(raw, allowPlaintext); err != nil {
+		return invalid("the %s %v", what, err)
 	}
-	switch {
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && (allowPlaintext || loopback(u.Hostname())):
-		return nil
-	case u.Scheme == "http":
-		return invalid("the %s %s is plain http to another machine: use https", what, raw)
-	default:
-		return invalid("the %s must begin with https://", what)
-	}
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return nil
 }
 
 // request is one call of the store's HTTP API. Its path is made of validated
