@@ -121,7 +121,7 @@ func (c *terminal) run(ctx context.Context, args ...string) int {
 	root := &cobra.Command{Use: "credence", SilenceUsage: true, SilenceErrors: true}
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
+	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().checkCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
 	withUsageErrors(root)
 	root.SetArgs(args)
 	if c.failed = root.ExecuteContext(ctx); c.failed != nil {

@@ -33,7 +33,11 @@ the same.`,
 			return err
 		}
 		defer pool.Close()
-		head, err := postgres.NewStore(pool).RenewEpoch(cmd.Context(), "", snapshot.NewEpoch(), registry.Actor{Subject: "credence restore"})
+		store := postgres.NewStore(pool)
+		if err := store.CheckSchema(cmd.Context()); err != nil {
+			return err
+		}
+		head, err := store.RenewEpoch(cmd.Context(), "", snapshot.NewEpoch(), registry.Actor{Subject: "credence restore"})
 		if err != nil {
 			return err
 		}

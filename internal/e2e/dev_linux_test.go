@@ -69,8 +69,9 @@ func TestInvariant_D3_DevSystemsKeepToThemselves(t *testing.T) {
 		_, ready := readDev(one)
 		return ready
 	})
-	for _, dir := range []string{one, two} {
+	for dir, pid := range map[string]int{one: foreground.cmd.Process.Pid, two: status.Pid} {
 		checkDev(t, dir)
+		checkDevOPA(t, dir, pid)
 	}
 	checkDevRefusals(t, one)
 

@@ -3,67 +3,16 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 )
-
-// recorder is a proxy between OPA and a server that keeps what passes, and can
-// answer in the server's place.
-type recorder struct {
-	*httptest.Server
-	fault atomic.Pointer[http.HandlerFunc]
-
-	mu   sync.Mutex
-	seen []poll
-}
-
-// poll is one request of OPA and its answer.
-type poll struct {
-	ifNoneMatch, prefer, authorization string
-	status                             int
-	etag, contentType, contentEncoding string
-}
-
-func newRecorder(t testing.TB, target string) *recorder {
-	t.Helper()
-	r := &recorder{}
-	next := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(must(url.Parse(target))(t)) }}
-	next.ModifyResponse = func(a *http.Response) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.seen = append(r.seen, poll{
-			ifNoneMatch: a.Request.Header.Get("If-None-Match"), prefer: a.Request.Header.Get("Prefer"), authorization: a.Request.Header.Get("Authorization"),
-			status: a.StatusCode, etag: a.Header.Get("ETag"), contentType: a.Header.Get("Content-Type"), contentEncoding: a.Header.Get("Content-Encoding"),
-		})
-		return nil
-	}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if f := r.fault.Load(); f != nil {
-			(*f)(w, q)
-			return
-		}
-		next.ServeHTTP(w, q)
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *recorder) polls() []poll {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]poll(nil), r.seen...)
-}
 
 // What OPA's bundle protocol asks of a server, seen between a real OPA and ours.
 func TestOPAPollsAsItsProtocolSays(t *testing.T) {
 	t.Parallel()
 	w := newRegistry(t)
-	r := newRecorder(t, "http://"+w.api)
+	r := newRecorder(t, w.api)
 	opa := w.startOPA(r.URL)
 	eventually(t, "a poll that changed nothing", func() bool {
 		polls := r.polls()
@@ -74,8 +23,11 @@ func TestOPAPollsAsItsProtocolSays(t *testing.T) {
 	if first.ifNoneMatch != "" || first.status != 200 || first.contentType != "application/gzip" || first.contentEncoding != "" || !strings.HasPrefix(first.etag, `"production.`) {
 		t.Errorf("the first poll: %+v", first)
 	}
-	if !strings.HasPrefix(first.authorization, "Bearer ") {
-		t.Error("the first poll carries no bearer token")
+	if !first.bearer || !strings.HasPrefix(first.prefer, "modes=snapshot") {
+		t.Error("the first poll carries no bearer token, or does not say what it takes")
+	}
+	if size := len(w.bundleReader().get("/bundles/production").want(t, 200).body); first.length != int64(size) {
+		t.Errorf("the first poll is told of %d bytes, and the bundle has %d", first.length, size)
 	}
 	if last.ifNoneMatch != first.etag || last.etag != first.etag {
 		t.Errorf("the poll that changed nothing: %+v, want the ETag %s", last, first.etag)
