@@ -2,6 +2,7 @@ package bundles
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -69,7 +70,7 @@ func (s *Service) Get(ctx context.Context, name string, have *registry.Tags) (An
 	if err != nil {
 		return Answer{}, err
 	}
-	if tag := tagOf(v, name).String(); canBuild(v.Policy()) && have.Has(tag) {
+	if tag := tagOf(v, name).String(); CanBuild(v.Policy()) && have.Has(tag) {
 		return Answer{NotModified: tag}, nil // without a build
 	}
 	return s.present(ctx, name, have)
@@ -92,14 +93,15 @@ func newest(have *registry.Tags, ours Tag) (newest Tag, ok bool) {
 }
 
 // waitFor holds a caller until we have come to the state that it knows, and
-// reports whether we have. It returns an error only when the caller is gone.
+// reports whether we have. It returns an error only when the caller is gone; that
+// the request's own bound comes before the hold's is none.
 func (s *Service) waitFor(ctx context.Context, t Tag) (bool, error) {
 	waitCtx, cancel := context.WithTimeout(ctx, s.hold)
 	defer cancel()
 	if s.registry.WaitFor(waitCtx, registry.Head{Epoch: t.Epoch, Revision: t.Revision}) == nil {
 		return true, nil
 	}
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return false, ctx.Err()
 	}
 	s.log.WarnContext(ctx, "a caller knows a newer state than we have come to", "scope", t.Scope, "tag", t.String())
@@ -129,7 +131,7 @@ func (s *Service) present(ctx context.Context, name string, have *registry.Tags)
 	if err != nil {
 		return Answer{}, err
 	}
-	if !canBuild(v.Policy()) {
+	if !CanBuild(v.Policy()) {
 		return s.lastGood(ctx, sc, v, have)
 	}
 	if sc.last == nil || sc.last.Tag != tagOf(v, name) {
@@ -174,8 +176,8 @@ func (s *Service) lastGood(ctx context.Context, sc *scope, v *snapshot.View, hav
 	return Answer{Bundle: sc.last}, nil
 }
 
-// canBuild reports whether we know the data layout that the policy reads.
-func canBuild(p registry.PlatformPolicy) bool { return slices.Contains(supportedLayouts, p.Layout) }
+// CanBuild reports whether we know the data layout that the policy reads.
+func CanBuild(p registry.PlatformPolicy) bool { return slices.Contains(supportedLayouts, p.Layout) }
 
 func (s *Service) scope(name string) *scope {
 	s.mu.Lock()
