@@ -30,7 +30,7 @@ func (s *Service) Decommission(ctx context.Context, by registry.Principal, ref s
 		return nil
 	}
 	actor := by.Actor(ctx)
-	gone, err := s.store.DecommissionAgent(ctx, a.ID, pre, action, actor)
+	gone, _, err := s.store.DecommissionAgent(ctx, a.ID, pre, action, actor)
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,9 @@ func isTornDown(a registry.Agent) bool {
 	return true
 }
 
-// teardown takes back from both providers what was made of the agent: the secret store first,
-// since its refusal bites at once while a client's tokens live on. One failing
-// does not keep the other from being told. It returns how far it got.
+// teardown takes back from both providers what was made of the agent: the secret
+// store first, since its refusal bites at once while a client's tokens live on.
+// One failing does not keep the other from being told. It returns how far it got.
 func (s *Service) teardown(ctx context.Context, a registry.Agent, made touched, retireEntity func(ctx context.Context, agentID string) error) ([]registry.Progress, error) {
 	var secretsErr, identityErr error
 	if made.entity {

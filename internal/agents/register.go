@@ -122,13 +122,16 @@ func (s *Service) takeBack(ctx context.Context, a registry.Agent, made touched, 
 	ctx, cancel := detached(ctx, s.options.Teardown)
 	defer cancel()
 
-	gone, err := s.store.DecommissionAgent(ctx, a.ID, registry.Precondition{}, "agent.take_back", actor)
+	gone, did, err := s.store.DecommissionAgent(ctx, a.ID, registry.Precondition{}, "agent.take_back", actor)
 	if errors.Is(err, registry.NotFound) {
 		return cause // it was never recorded
 	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "registration failed and could not be taken back", "agent_id", a.ID, "error", errors.Join(cause, err))
 		return leftBehind(cause, err, a.ID)
+	}
+	if !did { // a DELETE was faster; what a provider then said is its consequence
+		cause = registry.Conflict.Wrap(cause, "deleted_meanwhile", "the agent was deleted while it was being registered")
 	}
 	progress, err := s.teardown(ctx, gone, made, s.secrets.DeleteEntity)
 	detail := "taken back: " + publicText(cause)

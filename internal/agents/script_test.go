@@ -168,12 +168,12 @@ func (s scriptedStore) PublishAgent(ctx context.Context, agentID string, by regi
 	return a, err
 }
 
-func (s scriptedStore) DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (a registry.Agent, err error) {
+func (s scriptedStore) DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (a registry.Agent, did bool, err error) {
 	err = s.script.do(ctx, decommission, func() (err error) {
-		a, err = s.Store.DecommissionAgent(ctx, agentID, pre, action, by)
+		a, did, err = s.Store.DecommissionAgent(ctx, agentID, pre, action, by)
 		return err
 	})
-	return a, err
+	return a, did, err
 }
 
 func (s scriptedStore) RecordTeardown(ctx context.Context, a registry.Agent, p []registry.Progress, action string, outcome registry.Outcome, detail string, by registry.Actor) error {

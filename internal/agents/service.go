@@ -38,7 +38,7 @@ type Writer interface {
 	CreateAgent(ctx context.Context, n registry.NewAgent, by registry.Actor) (registry.Agent, error)
 	RecordProgress(ctx context.Context, agentID string, p registry.Progress) error
 	PublishAgent(ctx context.Context, agentID string, by registry.Actor) (registry.Agent, error)
-	DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (registry.Agent, error)
+	DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (gone registry.Agent, did bool, err error)
 	RecordTeardown(ctx context.Context, a registry.Agent, p []registry.Progress, action string, outcome registry.Outcome, detail string, by registry.Actor) error
 }
 

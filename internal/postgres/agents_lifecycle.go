@@ -55,11 +55,10 @@ func (s *Store) PublishAgent(ctx context.Context, agentID string, by registry.Ac
 // DecommissionAgent takes the agent out of the registry and out of policy's
 // sight: its authority ends with this commit, whatever the providers still
 // hold. The event is the intent of what is to follow at the providers. A
-// decommissioned agent stays as it is. It returns NotFound, or
+// decommissioned agent stays as it is: did is false then. It returns NotFound, or
 // PreconditionFailed when pre does not hold.
-func (s *Store) DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (registry.Agent, error) {
-	var gone registry.Agent
-	err := s.inTx(ctx, "decommission agent", func(tx pgx.Tx) error {
+func (s *Store) DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (gone registry.Agent, did bool, err error) {
+	err = s.inTx(ctx, "decommission agent", func(tx pgx.Tx) error {
 		a, err := lockAgent(ctx, tx, agentID)
 		if err != nil {
 			return err
@@ -92,10 +91,11 @@ func (s *Store) DecommissionAgent(ctx context.Context, agentID string, pre regis
 		if _, err := tx.Exec(ctx, decommissionSQL, agentID, revision); err != nil {
 			return err
 		}
+		did = true
 		gone, err = lockAgent(ctx, tx, agentID)
 		return err
 	})
-	return gone, err
+	return gone, did && err == nil, err
 }
 
 func lockAgent(ctx context.Context, tx pgx.Tx, id string) (registry.Agent, error) {

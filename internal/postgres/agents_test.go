@@ -73,7 +73,7 @@ func TestInvariant_C1_PolicySeesAnAgentOnlyBetweenPublishAndDecommission(t *test
 	if published.Revision != rules+1 || b.revision(t) != rules+1 {
 		t.Errorf("published at %d with the head at %d, want %d", published.Revision, b.revision(t), rules+1)
 	}
-	gone, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice)
+	gone, _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestNameIsFreeAfterDecommissionAndTombstonesStay(t *testing.T) {
 	if _, err := b.store.CreateAgent(t.Context(), newAgent(t, "triage", rules), alice); !errors.Is(err, registry.Conflict) {
 		t.Fatalf("a taken name: error = %v, want Conflict", err)
 	}
-	if _, err := b.store.DecommissionAgent(t.Context(), first.ID, some, "agent.decommission", alice); err != nil {
+	if _, _, err := b.store.DecommissionAgent(t.Context(), first.ID, some, "agent.decommission", alice); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.store.Agent(t.Context(), "triage", false); !errors.Is(err, registry.NotFound) {
@@ -215,7 +215,7 @@ func TestInvariant_A2_AClientThatWasEverAnAgentsIsKnown(t *testing.T) {
 	if err := b.store.RecordProgress(t.Context(), a.ID, progress); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice); err != nil {
+	if _, _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice); err != nil {
 		t.Fatal(err)
 	}
 	for client, want := range map[string]bool{"client-1": true, "client-2": false} {

@@ -135,7 +135,7 @@ func TestDocumentsInUseAreNotDeleted(t *testing.T) {
 			t.Errorf("delete %s in use: error = %v, want Conflict", name, err)
 		}
 	}
-	if _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice); err != nil {
+	if _, _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice); err != nil {
 		t.Fatal(err)
 	}
 	for name, del := range deletes {

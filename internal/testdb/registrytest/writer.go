@@ -128,7 +128,7 @@ func (w *Writer) decommission(ctx context.Context, draw Draw) error {
 	if len(w.ids) == 0 {
 		return nil
 	}
-	_, err := w.store.DecommissionAgent(ctx, pick(draw, w.ids...), free, "agent.decommission", by)
+	_, _, err := w.store.DecommissionAgent(ctx, pick(draw, w.ids...), free, "agent.decommission", by)
 	return err
 }
 
