@@ -82,7 +82,7 @@ func assemble(ctx, lasting context.Context, cfg config.Server, log *slog.Logger)
 	health := newHealth(ctx, store, follower, identity, verifier, secrets)
 	handler := httpapi.New(httpapi.Options{
 		Agents: service, Rulebook: rulebook.NewService(store), Resources: resources.NewService(store, follower),
-		Bundles: bundles.NewService(follower, cfg.BundleHold, log), Decisions: decisions.NewService(follower, decisions.NewEvaluator()),
+		Bundles: bundles.NewService(follower, cfg.BundleHold, log), Decisions: decisions.NewService(follower, decisions.NewEvaluator(), log),
 		Heads: store, Follower: follower, Freshness: follower, Schemas: validator,
 		Authenticator: verifier, Auditor: store, Health: health, Handout: handout(cfg, identity),
 		Metrics: telemetry.NewHTTPMetrics(metrics), Log: log, AllowedHosts: cfg.AllowedHosts,

@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 
+	"github.com/credenceproject/credence/internal/bundles"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
@@ -21,8 +22,6 @@ const (
 	// kept is how many policies stay compiled: the active one, and the one
 	// before it for those who still hold an older view.
 	kept = 2
-	// dataLayout is the layout of the data that we can show policy.
-	dataLayout = 1
 )
 
 // Evaluator runs the platform policy that a view says is active: the registry's,
@@ -91,7 +90,7 @@ func (e *Evaluator) query(p registry.PlatformPolicy) (rego.PreparedEvalQuery, er
 	if p.Hash == "" {
 		return rego.PreparedEvalQuery{}, registry.Unavailable.Errorf("policy_missing", "no platform policy is active; run credence migrate")
 	}
-	if p.Layout != dataLayout {
+	if !bundles.CanBuild(p) { // it is shown the data of bundles
 		return rego.PreparedEvalQuery{}, registry.Unavailable.Errorf("policy_unknown", "the active platform policy needs a newer version of this server")
 	}
 	query, err := e.program(p.Hash).prepared(p)

@@ -1,7 +1,9 @@
 package decisions
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -23,14 +25,15 @@ const (
 type Service struct {
 	registry  interface{ View() *snapshot.View }
 	evaluator *Evaluator
+	log       *slog.Logger
 	scanned   int
 	scanTime  time.Duration
 }
 
 // NewService returns a Service that reads the views of r. *snapshot.Follower
 // implements it.
-func NewService(r interface{ View() *snapshot.View }, e *Evaluator) *Service {
-	return &Service{registry: r, evaluator: e, scanned: scanned, scanTime: scanTime}
+func NewService(r interface{ View() *snapshot.View }, e *Evaluator, log *slog.Logger) *Service {
+	return &Service{registry: r, evaluator: e, log: log, scanned: scanned, scanTime: scanTime}
 }
 
 // Access returns what policy says when the agent, given by name or id, calls the
@@ -48,7 +51,9 @@ func (s *Service) Access(ctx context.Context, agentRef, resource, method, path s
 	if !ok {
 		return Decision{}, registry.NotFound.Errorf("not_found", "there is no agent of that name or id")
 	}
-	return s.decide(ctx, v, a, resource, method, segments(path))
+	d, err := s.decide(ctx, v, a, resource, method, segments(path))
+	s.tell(ctx, v, d.Fault)
+	return d, err
 }
 
 // Callers returns the agents that may call the resource with the method now, by
@@ -70,6 +75,8 @@ func (s *Service) Callers(ctx context.Context, resource, method, after string, l
 	}
 	deadline := time.Now().Add(s.scanTime)
 	last := after
+	var fault error // the first: one policy fails in one way, and a page asks it often
+	defer func() { s.tell(ctx, v, fault) }()
 	for i, name := range namesAfter(v, after, s.scanned+1) {
 		if len(callers) >= limit || i >= s.scanned || i > 0 && time.Now().After(deadline) {
 			return callers, last, nil
@@ -79,6 +86,7 @@ func (s *Service) Callers(ctx context.Context, resource, method, after string, l
 		if err != nil {
 			return nil, "", err
 		}
+		fault = cmp.Or(fault, d.Fault)
 		if d.Allow {
 			callers = append(callers, a)
 		}
@@ -107,6 +115,13 @@ func (s *Service) decide(ctx context.Context, v *snapshot.View, a registry.Agent
 		Path:       path,
 		Resource:   resource,
 	})
+}
+
+// tell logs that policy gave no usable answer, which denies everybody.
+func (s *Service) tell(ctx context.Context, v *snapshot.View, fault error) {
+	if fault != nil {
+		s.log.ErrorContext(ctx, "the platform policy gave no usable answer, which denies", "policy", v.Policy().Hash, "error", fault)
+	}
 }
 
 // namesAfter are the first n of the names, in order, of the agents that come

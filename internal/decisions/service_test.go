@@ -3,6 +3,7 @@ package decisions
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,25 @@ import (
 	"github.com/credenceproject/credence/internal/snapshot"
 )
 
-func serviceOf(v *snapshot.View) *Service { return NewService(fixed{v}, NewEvaluator()) }
+func serviceOf(v *snapshot.View) *Service {
+	return NewService(fixed{v}, NewEvaluator(), slog.New(slog.DiscardHandler))
+}
+
+// A policy that gives no answer denies everybody: whoever is woken by that must
+// find out why.
+func TestAPolicyThatGivesNoAnswerIsToldInTheLog(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	v := viewOf(policyOf("package mcp.authz\n\ndecision := 1 if input.nothing"))
+	s := NewService(fixed{v}, NewEvaluator(), slog.New(slog.NewTextHandler(&log, nil)))
+	d, err := s.Access(t.Context(), "triage", "hello-skill", "POST", "/")
+	if err != nil || d.Allow || !slices.Equal(codes(d), []string{"decision_undefined"}) {
+		t.Errorf("decision %+v, error %v", d, err)
+	}
+	if !strings.Contains(log.String(), "the decision is undefined") {
+		t.Errorf("the log does not tell: %s", log.String())
+	}
+}
 
 func TestAccessAsksForTheAgentAsItIsRegistered(t *testing.T) {
 	t.Parallel()

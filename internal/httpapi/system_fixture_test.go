@@ -58,7 +58,7 @@ func newSystem(t testing.TB) *system {
 		o.Rulebook, o.Auditor, o.Health = rulebook.NewService(s.store), s.store, s.health
 		o.Resources, o.Freshness, o.Heads = resources.NewService(s.store, s.follower), s.follower, s.store
 		o.Bundles = bundles.NewService(s.follower, time.Second, slog.New(slog.DiscardHandler))
-		o.Decisions = decisions.NewService(s.follower, decisions.NewEvaluator())
+		o.Decisions = decisions.NewService(s.follower, decisions.NewEvaluator(), slog.New(slog.DiscardHandler))
 	})
 	return s
 }
