@@ -17,9 +17,6 @@ import (
 	"github.com/credenceproject/credence/internal/strictjson"
 )
 
-// maxBody is the most that a request's document may have, in bytes.
-const maxBody = 1 << 20
-
 // requestTimeout bounds what one request may wait for, so that a registry that
 // hangs is answered with 503. What goes on at the providers has bounds of its own.
 const requestTimeout = 10 * time.Second
@@ -28,8 +25,9 @@ const requestTimeout = 10 * time.Second
 const auditTimeout = 5 * time.Second
 
 // gate is what a request passes before its handler: a token, a permission,
-// parameters that the operation has, a readable document, in this order. What a handler refuses for its team comes
-// out here too, so that every refused write is in the audit log (invariant C6).
+// parameters that the operation has, a readable document, in this order. What a
+// handler refuses for its team comes out here too, so that every refused write is
+// in the audit log (invariant C6).
 type gate struct {
 	authenticator Authenticator
 	auditor       Auditor
@@ -134,10 +132,10 @@ func readDocument(c echo.Context) ([]byte, error) {
 	if err := strictjson.ContentType(r.Header.Get(echo.HeaderContentType)); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > maxBody {
-		return nil, registry.TooLarge.Errorf("body_too_large", "the document has more than %d bytes", maxBody)
+	if r.ContentLength > strictjson.MaxBytes {
+		return nil, registry.TooLarge.Errorf("body_too_large", "the document has more than %d bytes", strictjson.MaxBytes)
 	}
-	document, err := strictjson.Read(r.Body, maxBody)
+	document, err := strictjson.Read(r.Body, strictjson.MaxBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/credenceproject/credence/internal/registry"
+	"github.com/credenceproject/credence/internal/strictjson"
 )
 
 // unreadable is a body that must not be read.
@@ -58,7 +59,7 @@ func TestTheGateAsksInOrder(t *testing.T) {
 				{call{path: "?x=1", as: "admin", reader: unreadable{t}, header: text}, http.StatusBadRequest, "invalid_parameter"},
 				{call{as: "admin", reader: unreadable{t}, header: text}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
 				{call{as: "admin", reader: unreadable{t}}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
-				{call{as: "admin", body: strings.Repeat(" ", maxBody+1)}, http.StatusRequestEntityTooLarge, "body_too_large"},
+				{call{as: "admin", body: strings.Repeat(" ", strictjson.MaxBytes+1)}, http.StatusRequestEntityTooLarge, "body_too_large"},
 				{call{as: "admin", body: `{"name": `}, http.StatusBadRequest, "invalid_json"},
 				{call{as: "admin", body: ""}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
 				{call{as: "admin", body: `{"name": "a", "name": "b"}`}, http.StatusBadRequest, "duplicate_key"},
@@ -107,7 +108,7 @@ func TestABodyWithoutALengthIsReadToTheLimitOnly(t *testing.T) {
 	body := &endless{}
 	w := f.do(call{method: http.MethodPut, path: "/teams/cx", as: "admin", reader: body, header: map[string]string{echo.HeaderContentType: "application/json"}})
 	wantProblem(t, w, http.StatusRequestEntityTooLarge, "body_too_large")
-	if body.read > 2*maxBody {
+	if body.read > 2*strictjson.MaxBytes {
 		t.Errorf("%d bytes were read", body.read)
 	}
 }
@@ -116,7 +117,7 @@ func TestABodyThatSaysThatItIsTooLongIsNotRead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	r := call{method: http.MethodPut, path: "/teams/cx", as: "admin", reader: unreadable{t}, header: map[string]string{echo.HeaderContentType: "application/json"}}.request(t.Context())
-	r.ContentLength = maxBody + 1
+	r.ContentLength = strictjson.MaxBytes + 1
 	wantProblem(t, recorded(f, r), http.StatusRequestEntityTooLarge, "body_too_large")
 }
 
