@@ -23,7 +23,7 @@ the same.`,
 	}
 	const database = "CREDENCE_DATABASE_URL"
 	addServerFlags(cmd, database)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = interruptible(func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.LoadPart(givenFlags(cmd.Flags()), config.Source(env), database)
 		if err != nil {
 			return err
@@ -43,6 +43,6 @@ the same.`,
 		}
 		fmt.Fprintf(io.out, "The registry is at revision %d of the new epoch %s.\n", head.Revision, head.Epoch)
 		return nil
-	}
+	})
 	return cmd
 }
