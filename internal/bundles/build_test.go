@@ -224,11 +224,23 @@ func TestTagsComeBackAsTheyWere(t *testing.T) {
 	})
 }
 
+// What follows the revision is a hash: a caller's own text would come back in the
+// ETag and stand in the log.
+func TestATagWithoutAHashIsNobodysState(t *testing.T) {
+	t.Parallel()
+	for _, hash := range []string{"", "abcdef0", "abcdef012", "ABCDEF01", "abcdefg1", "<script>", strings.Repeat("a", 9000)} {
+		if tag, ok := bundles.ParseTag("production.e1.7." + hash); ok {
+			t.Errorf("ParseTag() = %v", tag)
+		}
+	}
+}
+
 // A tag that we never made is nobody's state. Only the form that we write counts.
 func FuzzParseTag(f *testing.F) {
 	for _, s := range []string{
 		"production.e1.7.abcdef01", "", "...", "production.e1.-1.a", "production.e1.+7.a", "production.e1.07.a", "production.e1.7", "../a.e1.7.a",
 		"production.e1.9223372036854775808.a", "production.e1.7.a.b", "Production.e1.7.a", "production.e1.1_0.a", "production..7.a",
+		"production.e1.7.ABCDEF01", "production.e1.7.abcdef012", "production.e1.7.\u00e9\u00e9\u00e9\u00e9",
 	} {
 		f.Add(s)
 	}

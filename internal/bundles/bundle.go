@@ -55,7 +55,7 @@ func (t Tag) String() string {
 // ParseTag takes a tag apart; ok is false for one that we never made.
 func ParseTag(s string) (t Tag, ok bool) {
 	parts := strings.Split(s, ".")
-	if len(parts) != 4 || !registry.ValidName(parts[0]) {
+	if len(parts) != 4 || !registry.ValidName(parts[0]) || !isHash8(parts[3]) {
 		return Tag{}, false
 	}
 	revision, err := strconv.ParseInt(parts[2], 10, 64)
@@ -79,3 +79,5 @@ func hash8(p registry.PlatformPolicy) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d\x00%s", p.Hash, p.Layout, encoding, runtime.Version()))
 	return hex.EncodeToString(sum[:4])
 }
+
+func isHash8(s string) bool { return len(s) == 8 && strings.Trim(s, "0123456789abcdef") == "" }
