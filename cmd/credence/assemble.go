@@ -89,10 +89,7 @@ func assemble(ctx, lasting context.Context, cfg config.Server, log *slog.Logger)
 	})
 	return parts{
 		pool: pool, follower: follower, secrets: secrets, health: health, metrics: metrics,
-		api: &http.Server{
-			Handler: handler, TLSConfig: tlsConfig, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		},
+		api: httpServer(handler, tlsConfig, cfg.ProvisionTimeout+cfg.TeardownTimeout, log),
 	}, nil
 }
 

@@ -19,5 +19,8 @@ func metricsServer(metrics *prometheus.Registry, hosts []string) *http.Server {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return &http.Server{Handler: httpapi.OnlyHosts(hosts, mux), ReadHeaderTimeout: 5 * time.Second}
+	return &http.Server{
+		Handler:           httpapi.OnlyHosts(hosts, mux),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute,
+	}
 }

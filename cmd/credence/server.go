@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,20 @@ func serverCommand(env lookup, io streams) *cobra.Command {
 		return serve(cmd.Context(), cfg, slog.New(slog.NewJSONHandler(io.err, cfg.Level())), nil)
 	}
 	return cmd
+}
+
+// writeTimeout is how long a client may take to read what it asked for: the largest
+// bundle over a slow line, but not for ever. The profiler needs it too.
+const writeTimeout = 2 * time.Minute
+
+// httpServer returns the API's server. longest is how long a handler may work
+// before it answers.
+func httpServer(handler http.Handler, tlsConfig *tls.Config, longest time.Duration, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, TLSConfig: tlsConfig, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: longest + writeTimeout,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
 }
 
 // addresses are where a server listens.
