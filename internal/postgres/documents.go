@@ -32,6 +32,10 @@ type document[T any] struct {
 	hold  func(context.Context, pgx.Tx, T) error // keeps what the document refers to until it is written; nil: nothing
 	team  func(T) string                         // that owns it, for the audit log; nil: none
 	judge func(T) error                          // may the document that is there be replaced or removed; nil: yes
+
+	// settle has the last word, when no other change of the registry can come
+	// before this one; nil: none.
+	settle func(context.Context, pgx.Tx) error
 }
 
 // lockNameSQL keeps two writers from creating the same object at once: a row
@@ -103,7 +107,7 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 		if err := audit(ctx, tx, d.event(by, "put", v)); err != nil {
 			return err
 		}
-		head, err := nextRevision(ctx, tx)
+		head, err := d.nextRevision(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -151,13 +155,22 @@ func (d document[T]) delete(ctx context.Context, s *Store, name string, pre regi
 		if err := audit(ctx, tx, d.event(by, "delete", old)); err != nil {
 			return err
 		}
-		head, err := nextRevision(ctx, tx)
+		head, err := d.nextRevision(ctx, tx)
 		if err != nil {
 			return err
 		}
 		scope := d.scope(name)
 		return recordChange(ctx, tx, head, change{kind: d.kind, id: name, oldScope: &scope})
 	})
+}
+
+// nextRevision takes the next revision, unless settle is against it.
+func (d document[T]) nextRevision(ctx context.Context, tx pgx.Tx) (registry.Head, error) {
+	head, err := nextRevision(ctx, tx)
+	if err == nil && d.settle != nil {
+		err = d.settle(ctx, tx)
+	}
+	return head, err
 }
 
 // checkUnused returns Conflict while something living uses the document.

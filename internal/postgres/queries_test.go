@@ -28,7 +28,7 @@ func TestStatementsPrepare(t *testing.T) {
 		rulesSQL, countTeamSQL, insertAgentSQL, insertStepsSQL, insertClientIntentSQL,
 		setStepsSQL, setProgressSQL, insertAgentClientSQL,
 		lockAgentSQL, publishAgentSQL, decommissionSQL,
-		getResourceSQL, lockResourceSQL, listResourcesSQL, deleteResourceSQL, upsertResourceSQL, holdEnvironmentsSQL,
+		getResourceSQL, lockResourceSQL, listResourcesSQL, deleteResourceSQL, upsertResourceSQL, holdEnvironmentsSQL, rulesChangedSQL,
 		touchScopeSQL, touchAllScopesSQL, deleteScopeSQL,
 		insertPolicySQL, activatePolicySQL, lockPolicySQL, renewEpochSQL,
 		scopeFactsSQL, environmentFactsSQL, agentFactsSQL, resourceFactsSQL, agentClientsSQL, activePolicySQL, policySQL, changesSQL,

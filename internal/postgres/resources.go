@@ -27,6 +27,10 @@ const (
 	    version = resources.version + 1, updated_at = now()
 	RETURNING ` + resourceColumns
 	holdEnvironmentsSQL = `SELECT name FROM environments WHERE name = ANY ($1) ORDER BY name FOR SHARE`
+	// What is gone forbids nothing, and holdEnvironments asks for what must be there.
+	rulesChangedSQL = `
+	SELECT EXISTS (SELECT FROM environments WHERE revision > $1)
+	    OR EXISTS (SELECT FROM teams WHERE revision > $1 AND name = ANY ($2))`
 
 	listResourcesSQL = `
 	SELECT ` + resourceColumns + `
@@ -197,20 +201,43 @@ func (s *Store) Resources(ctx context.Context, f registry.ResourceFilter) ([]reg
 	return found, nil
 }
 
-// PutResource creates or replaces r and reports whether it created it. mayReplace
-// judges the resource that is there, under its lock; it is not asked when there
-// is none. It returns PreconditionFailed when pre does not hold, and Conflict
-// with code rules_changed when an environment is gone.
-func (s *Store) PutResource(ctx context.Context, r registry.Resource, pre registry.Precondition, mayReplace func(registry.Resource) error, by registry.Actor) (registry.Resource, bool, error) {
-	d := resources
-	d.judge = mayReplace
-	return d.put(ctx, s, r, pre, by)
+// PutResource creates or replaces r, as far as j allows, and reports whether it
+// created it. It returns PreconditionFailed when pre does not hold, and Conflict
+// with code rules_changed when an environment or one of the teams is no longer
+// what j was judged by (judge again).
+func (s *Store) PutResource(ctx context.Context, r registry.Resource, pre registry.Precondition, j registry.Judgement, by registry.Actor) (registry.Resource, bool, error) {
+	return judged(j, r.Team).put(ctx, s, r, pre, by)
 }
 
-// DeleteResource removes the resource; mayDelete judges it under its lock. It
-// returns NotFound or PreconditionFailed.
-func (s *Store) DeleteResource(ctx context.Context, name string, pre registry.Precondition, mayDelete func(registry.Resource) error, by registry.Actor) error {
+// DeleteResource removes the resource, as far as j allows. It returns NotFound,
+// PreconditionFailed, or Conflict as PutResource does.
+func (s *Store) DeleteResource(ctx context.Context, name string, pre registry.Precondition, j registry.Judgement, by registry.Actor) error {
+	return judged(j).delete(ctx, s, name, pre, by)
+}
+
+// judged is resources for one write, by a judgement in which these teams and
+// that of the present owner counted.
+func judged(j registry.Judgement, teams ...string) document[registry.Resource] {
 	d := resources
-	d.judge = mayDelete
-	return d.delete(ctx, s, name, pre, by)
+	d.judge = func(present registry.Resource) error {
+		teams = append(teams, present.Team)
+		if j.Of == nil {
+			return nil
+		}
+		return j.Of(present)
+	}
+	d.settle = func(ctx context.Context, tx pgx.Tx) error {
+		if j.At == 0 {
+			return nil
+		}
+		var changed bool
+		if err := tx.QueryRow(ctx, rulesChangedSQL, j.At, teams).Scan(&changed); err != nil {
+			return err
+		}
+		if changed {
+			return registry.Conflict.Errorf("rules_changed", "an admin changed an environment or the team meanwhile; repeat the call")
+		}
+		return nil
+	}
+	return d
 }

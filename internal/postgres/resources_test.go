@@ -29,7 +29,7 @@ func helloSkill() registry.Resource {
 	}
 }
 
-func may(registry.Resource) error { return nil }
+var may = registry.Judgement{}
 
 func (b *bundle) environments(t *testing.T, names ...string) {
 	t.Helper()
@@ -181,11 +181,11 @@ func TestTheResourceThatIsThereIsJudged(t *testing.T) {
 	b := setup(t)
 	b.environments(t, "production", "staging")
 	never := func(registry.Resource) error { t.Error("judged a resource that is not there"); return nil }
-	first, _, err := b.store.PutResource(t.Context(), helloSkill(), some, never, alice)
+	first, _, err := b.store.PutResource(t.Context(), helloSkill(), some, registry.Judgement{Of: never}, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.store.DeleteResource(t.Context(), "nothing", some, never, alice); !errors.Is(err, registry.NotFound) {
+	if err := b.store.DeleteResource(t.Context(), "nothing", some, registry.Judgement{Of: never}, alice); !errors.Is(err, registry.NotFound) {
 		t.Errorf("delete nothing: error = %v, want NotFound", err)
 	}
 	var judged []registry.Resource
@@ -197,10 +197,10 @@ func TestTheResourceThatIsThereIsJudged(t *testing.T) {
 	other := helloSkill()
 	other.Team = "mine"
 	for _, pre := range []registry.Precondition{some, wrong} {
-		if _, _, err := b.store.PutResource(t.Context(), other, pre, refuse, alice); !errors.Is(err, registry.Forbidden) {
+		if _, _, err := b.store.PutResource(t.Context(), other, pre, registry.Judgement{Of: refuse}, alice); !errors.Is(err, registry.Forbidden) {
 			t.Errorf("put: error = %v, want Forbidden", err)
 		}
-		if err := b.store.DeleteResource(t.Context(), "hello-skill", pre, refuse, alice); !errors.Is(err, registry.Forbidden) {
+		if err := b.store.DeleteResource(t.Context(), "hello-skill", pre, registry.Judgement{Of: refuse}, alice); !errors.Is(err, registry.Forbidden) {
 			t.Errorf("delete: error = %v, want Forbidden", err)
 		}
 	}

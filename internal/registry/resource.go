@@ -69,6 +69,17 @@ type Operation struct {
 	Output json.RawMessage
 }
 
+// Judgement is that a write of a resource may happen. The zero Judgement allows
+// it whatever the rules are.
+type Judgement struct {
+	// At is a revision from before the environments and teams were read that it
+	// was judged by; 0 when there were none.
+	At int64
+	// Of judges the resource that is there when the write happens; nil allows
+	// any. It is not asked when there is none.
+	Of func(Resource) error
+}
+
 // ResourceFilter selects resources. A zero field does not restrict.
 type ResourceFilter struct {
 	Type        ResourceType

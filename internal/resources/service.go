@@ -16,12 +16,13 @@ import (
 type Keeper interface {
 	Resource(ctx context.Context, name string) (registry.Resource, error)
 	Resources(ctx context.Context, f registry.ResourceFilter) ([]registry.Resource, error)
-	PutResource(ctx context.Context, r registry.Resource, pre registry.Precondition, mayReplace func(registry.Resource) error, by registry.Actor) (registry.Resource, bool, error)
-	DeleteResource(ctx context.Context, name string, pre registry.Precondition, mayDelete func(registry.Resource) error, by registry.Actor) error
+	PutResource(ctx context.Context, r registry.Resource, pre registry.Precondition, j registry.Judgement, by registry.Actor) (registry.Resource, bool, error)
+	DeleteResource(ctx context.Context, name string, pre registry.Precondition, j registry.Judgement, by registry.Actor) error
 }
 
 // Rulebook reads what admins decided. *postgres.Store implements it.
 type Rulebook interface {
+	Head(ctx context.Context) (registry.Head, error)
 	Environments(ctx context.Context, after string, limit int) ([]registry.Environment, error)
 	Team(ctx context.Context, name string) (registry.Team, error)
 }

@@ -20,7 +20,7 @@ func (s *Service) Put(ctx context.Context, by registry.Principal, r registry.Res
 			With(registry.FieldError{Pointer: "/team", Code: "team_not_allowed", Detail: "is not one of your teams"})
 	}
 	err = retry(func() error {
-		owner, rules, err := s.mayWrite(ctx, by, r.Name)
+		j, rules, err := s.mayWrite(ctx, by, r.Name)
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (s *Service) Put(ctx context.Context, by registry.Principal, r registry.Res
 		if err := admit(r, rules); err != nil {
 			return err
 		}
-		saved, created, err = s.store.PutResource(ctx, r, pre, mayChange(by, owner), by.Actor(ctx))
+		saved, created, err = s.store.PutResource(ctx, r, pre, j, by.Actor(ctx))
 		return err
 	})
 	return saved, created, err
@@ -45,11 +45,11 @@ func (s *Service) Delete(ctx context.Context, by registry.Principal, name string
 		return notFound()
 	}
 	return retry(func() error {
-		owner, _, err := s.mayWrite(ctx, by, name)
+		j, _, err := s.mayWrite(ctx, by, name)
 		if err != nil {
 			return err
 		}
-		return s.store.DeleteResource(ctx, name, pre, mayChange(by, owner), by.Actor(ctx))
+		return s.store.DeleteResource(ctx, name, pre, j, by.Actor(ctx))
 	})
 }
 
@@ -72,31 +72,37 @@ func retry(write func() error) error {
 }
 
 // mayWrite judges whether the caller may write under this name at all. It returns
-// the team that owns the resource already, or "", and the rules.
-func (s *Service) mayWrite(ctx context.Context, by registry.Principal, name string) (owner string, rules environments, err error) {
+// the judgement, and the rules for the rest of it.
+func (s *Service) mayWrite(ctx context.Context, by registry.Principal, name string) (j registry.Judgement, rules environments, err error) {
+	head, err := s.store.Head(ctx) // before anything is read that is judged by
+	if err != nil {
+		return j, nil, err
+	}
+	owner := ""
 	present, err := s.store.Resource(ctx, name)
 	if err != nil && !errors.Is(err, registry.NotFound) {
-		return "", nil, err
+		return j, nil, err
 	}
 	if err == nil {
 		owner = present.Team
 		if err := mayChange(by, owner)(present); err != nil {
-			return "", nil, err
+			return j, nil, err
 		}
 	}
 	if rules, err = s.environments(ctx); err != nil {
-		return "", nil, err
+		return j, nil, err
 	}
+	j = registry.Judgement{At: head.Revision, Of: mayChange(by, owner)}
 	if by.Can(registry.Admin) {
-		return owner, rules, nil
+		return j, rules, nil
 	}
 	if environment, ok := rules.reserving(name); ok {
-		return "", nil, registry.Forbidden.Errorf("name_reserved", "the name %q is reserved in environment %q; ask an admin", name, environment)
+		return j, nil, registry.Forbidden.Errorf("name_reserved", "the name %q is reserved in environment %q; ask an admin", name, environment)
 	}
 	if owner != "" {
 		err = s.notBlocked(ctx, owner)
 	}
-	return owner, rules, err
+	return j, rules, err
 }
 
 // mayChange judges the resource that is there when the write happens. What was

@@ -174,16 +174,16 @@ type betweenStore struct {
 	writes int
 }
 
-func (s *betweenStore) PutResource(ctx context.Context, r registry.Resource, pre registry.Precondition, mayReplace func(registry.Resource) error, by registry.Actor) (registry.Resource, bool, error) {
+func (s *betweenStore) PutResource(ctx context.Context, r registry.Resource, pre registry.Precondition, j registry.Judgement, by registry.Actor) (registry.Resource, bool, error) {
 	s.writes++
 	s.before(s.writes)
-	return s.Store.PutResource(ctx, r, pre, mayReplace, by)
+	return s.Store.PutResource(ctx, r, pre, j, by)
 }
 
-func (s *betweenStore) DeleteResource(ctx context.Context, name string, pre registry.Precondition, mayDelete func(registry.Resource) error, by registry.Actor) error {
+func (s *betweenStore) DeleteResource(ctx context.Context, name string, pre registry.Precondition, j registry.Judgement, by registry.Actor) error {
 	s.writes++
 	s.before(s.writes)
-	return s.Store.DeleteResource(ctx, name, pre, mayDelete, by)
+	return s.Store.DeleteResource(ctx, name, pre, j, by)
 }
 
 func TestWhatChangesUnderAWriteIsJudgedAnew(t *testing.T) {
@@ -203,6 +203,16 @@ func TestWhatChangesUnderAWriteIsJudgedAnew(t *testing.T) {
 				t.Error(err)
 			}
 		}, registry.Invalid, "invalid_resource", []string{"/deployments/staging unknown_environment"}},
+		{"an environment's list is narrowed", ana, func(w *world) {
+			w.putEnvironment(registry.Environment{Name: "staging", AllowedEndpoints: []string{"10.30.0.0/16"}})
+		}, registry.Forbidden, "endpoint_not_allowed", []string{"/deployments/staging/endpoint endpoint_not_allowed"}},
+		{"an environment that is new reserves the name", ana, func(w *world) {
+			w.putEnvironment(registry.Environment{Name: "another", ReservedNames: []string{"hello-skill"}})
+		}, registry.Forbidden, "name_reserved", nil},
+		{"the team is blocked", ana, func(w *world) { w.block("platform", true) }, registry.Forbidden, "team_blocked", nil},
+		{"an environment's list is widened", ana, func(w *world) {
+			w.putEnvironment(registry.Environment{Name: "staging", AllowedEndpoints: []string{"10.0.0.0/8"}})
+		}, "", "", nil},
 		{"somebody else takes the name", ana, func(w *world) { w.mustPut(ben, other) }, registry.Forbidden, "team_not_allowed", nil},
 		{"a team of the caller's takes the name", both, func(w *world) { w.mustPut(ben, other) }, "", "", nil},
 		{"a team of the caller's that is blocked takes the name", both, func(w *world) {
@@ -226,6 +236,19 @@ func TestWhatChangesUnderAWriteIsJudgedAnew(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatChangesUnderADeletionIsJudgedAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustPut(ana, hello())
+	between := &betweenStore{Store: w.store, before: func(write int) {
+		if write == 1 {
+			w.putEnvironment(registry.Environment{Name: "another", ReservedNames: []string{"hello-skill"}})
+		}
+	}}
+	err := resources.NewService(between, unloaded{}).Delete(t.Context(), ana, "hello-skill", some)
+	wantError(t, err, registry.Forbidden, "name_reserved")
 }
 
 func TestARuleThatKeepsChangingEndsInAConflict(t *testing.T) {

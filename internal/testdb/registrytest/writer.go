@@ -59,7 +59,7 @@ func (w *Writer) Write(ctx context.Context, draw Draw) error {
 	case 7, 8, 9:
 		err = w.putResource(ctx, resource(draw), some(draw, "production", "staging"))
 	case 10:
-		err = w.store.DeleteResource(ctx, fmt.Sprintf("resource-%d", draw(6)), free, nil, by)
+		err = w.store.DeleteResource(ctx, fmt.Sprintf("resource-%d", draw(6)), free, registry.Judgement{}, by)
 	default:
 		err = w.rare(ctx, draw)
 	}
@@ -154,6 +154,6 @@ func (w *Writer) putResource(ctx context.Context, r registry.Resource, environme
 	for _, environment := range environments {
 		r.Deployments[environment] = registry.Deployment{Endpoint: "https://" + Needle + ".example.com"}
 	}
-	_, _, err := w.store.PutResource(ctx, r, free, nil, by)
+	_, _, err := w.store.PutResource(ctx, r, free, registry.Judgement{}, by)
 	return err
 }
