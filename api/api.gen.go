@@ -2607,6 +2607,7 @@ type GetBundleResponseObject interface {
 }
 
 type GetBundle200ResponseHeaders struct {
+	Age          *int
 	CacheControl *string
 	ETag         *string
 	Vary         *string
@@ -2623,6 +2624,9 @@ func (response GetBundle200ApplicationGzipResponse) VisitGetBundleResponse(w htt
 	w.Header().Set("Content-Type", "application/gzip")
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
 	}
 	if response.Headers.CacheControl != nil {
 		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
@@ -2643,7 +2647,10 @@ func (response GetBundle200ApplicationGzipResponse) VisitGetBundleResponse(w htt
 }
 
 type GetBundle304ResponseHeaders struct {
-	ETag *string
+	Age          *int
+	CacheControl *string
+	ETag         *string
+	Vary         *string
 }
 
 type GetBundle304Response struct {
@@ -2651,8 +2658,17 @@ type GetBundle304Response struct {
 }
 
 func (response GetBundle304Response) VisitGetBundleResponse(w http.ResponseWriter) error {
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.WriteHeader(304)
 	return nil

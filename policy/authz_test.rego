@@ -7,7 +7,7 @@ import data.mcp.fixture
 # the decision then has; none is an allowed call. Every row is asked in both forms.
 rows["nothing changed"] := {"want": []}
 
-rows["token: expired this second"] := {"set": {"claims": {"exp": 1700000000}}, "want": ["token_expired"]}
+rows["token: expired this second, whatever valid says (invariant E4)"] := {"set": {"claims": {"exp": 1700000000}}, "want": ["token_expired"]}
 
 rows["token: expiry with a fraction"] := {"set": {"claims": {"exp": 1700000000.5}}, "want": []}
 

@@ -75,7 +75,7 @@ test_no_input_at_all if {
 	d.reasons == [{"tier": "platform", "id": "token", "code": "no_verified_token"}]
 }
 
-test_a_jwt_beside_envoys_attributes_changes_nothing if {
+test_invariant_e4_a_jwt_beside_envoys_attributes_changes_nothing if {
 	bob := object.union(fixture.world, {"claims": {"sub": "bob@clients"}})
 	codes(object.union(fixture.envoy(bob), {"jwt": program.jwt})) == ["agent_unknown"]
 	codes(object.union(envoy, {"jwt": fixture.program(bob).jwt})) == []

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,7 @@ credence agent does.`,
 		if len(args) == 4 {
 			path = args[3]
 		}
-		raw, err := client.AccessJSON(cmd.Context(), args[0], strings.ToUpper(args[1]), args[2], path)
+		raw, age, err := client.AccessJSON(cmd.Context(), args[0], strings.ToUpper(args[1]), args[2], path)
 		if err != nil {
 			return err
 		}
@@ -59,6 +60,9 @@ credence agent does.`,
 			printDecision(&b, decision)
 			err = writeAll(d.io.out, b.Bytes())
 		}
+		if age > staleAfter {
+			fmt.Fprintf(d.io.err, "credence: the server last saw the registry %s ago, so this may be out of date: its database is away\n", age)
+		}
 		if err == nil && !decision.Allow {
 			return errors.New("the call is denied")
 		}
@@ -66,6 +70,10 @@ credence agent does.`,
 	})
 	return cmd
 }
+
+// staleAfter is more than passes between two looks of a server at a registry that
+// answers.
+const staleAfter = 5 * time.Second
 
 func printDecision(w io.Writer, d api.Decision) {
 	verdict := "denied"

@@ -97,6 +97,24 @@ func TestCheckPrintsTheDecisionItselfAsJSON(t *testing.T) {
 		`, c.out)
 }
 
+func TestCheckSaysThatTheServerIsBehind(t *testing.T) {
+	t.Parallel()
+	allowed := api.Decision{Allow: true, Allowed: true, Reasons: []api.Reason{}}
+	for age, said := range map[string]string{
+		"": "", "0": "", "5": "", "-9": "", "soon": "",
+		"75": "credence: the server last saw the registry 1m15s ago, so this may be out of date: its database is away\n",
+	} {
+		c := at(newAPIServer(t, map[string]http.HandlerFunc{"GET /agents/a/access": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Age", age)
+			answer(200, allowed)(w, r)
+		}}))
+		if code := c.run(t.Context(), "check", "a", "POST", "b"); code != exitOK {
+			t.Errorf("Age %q: exit code %d", age, code)
+		}
+		want(t, "Age "+age+": stderr", said, c.err)
+	}
+}
+
 func TestCheckAsksWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	allowed := api.Decision{Allow: true, Allowed: true, Reasons: []api.Reason{}}

@@ -22,6 +22,7 @@ type devFlags struct {
 	apiPort, metricsPort, issuerPort int
 	vaultPort, postgresPort, opaPort int
 	detach                           bool
+	detached                         bool // by a process that was told to detach
 }
 
 func devCommand(io streams) *cobra.Command {
@@ -57,6 +58,8 @@ Scripts find URLs and tokens in .credence/dev.json once "ready" is there.`,
 	flags.IntVar(&f.postgresPort, "postgres-port", 54320, "port of PostgreSQL; 0 picks a free one")
 	flags.IntVar(&f.opaPort, "opa-port", 8181, "port of OPA; 0 picks a free one")
 	flags.BoolVar(&f.detach, "detach", false, "return once everything is up, and leave it running")
+	flags.BoolVar(&f.detached, "detached", false, "")
+	_ = flags.MarkHidden("detached") // the flag exists; dev --detach gives it
 	cmd.AddCommand(devStatusCommand(io), devStopCommand(io))
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,9 +38,8 @@ func startDetached(ctx context.Context, io streams) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" || a == "--detach=true" })
 	// It must outlive us, so it gets no context of ours.
-	child := exec.Command(self, args...) //nolint:gosec,noctx // our own program with our own arguments, outliving us
+	child := exec.Command(self, detachedArgs(os.Args[1:])...) //nolint:gosec,noctx // our own program with our own arguments, outliving us
 	child.Stdout, child.Stderr = out, out
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := child.Start(); err != nil {
@@ -68,6 +68,18 @@ func startDetached(ctx context.Context, io streams) error {
 		_ = child.Process.Signal(syscall.SIGTERM) // it may have ended already
 		return fmt.Errorf("%w; see %s", err, state.outFile())
 	}
-	fmt.Fprintf(io.out, "\nIt runs in the background as process %d. Stop it with: credence dev stop\n", child.Process.Pid)
+	fmt.Fprintf(io.out, "\nIt runs in the background as process %d.\n", child.Process.Pid)
 	return nil
+}
+
+// detachedArgs are the arguments of the process that stays: those of the one that
+// was told to detach, less every spelling of that, or it would detach as well.
+func detachedArgs(args []string) []string {
+	detached := slices.Clone(args)
+	for i, a := range detached {
+		if a == "--detach" || strings.HasPrefix(a, "--detach=") {
+			detached[i] = "--detached"
+		}
+	}
+	return detached
 }

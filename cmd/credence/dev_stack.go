@@ -120,7 +120,11 @@ func (s *devStack) run(ctx context.Context, g *errgroup.Group, f devFlags) error
 	if err := s.state.write(s.info); err != nil {
 		return err
 	}
-	s.tell.addresses(s.info, s.state, time.Since(began))
+	stop := "Ctrl-C"
+	if f.detached {
+		stop = "credence dev stop"
+	}
+	s.tell.addresses(s.info, s.state, time.Since(began), stop)
 	return nil
 }
 

@@ -51,9 +51,9 @@ func (t *teller) denied(what, why string) {
 	fmt.Fprintf(t.w, "  %s  %s\n          %s\n", t.paint("31", "denied"), what, why)
 }
 
-// addresses ends the story: where everything is, and what to try.
-func (t *teller) addresses(info devInfo, state devState, took time.Duration) {
-	t.title(fmt.Sprintf("Ready in %.1f s. Ctrl-C stops all of it.", took.Seconds()))
+// addresses ends the story: where everything is, what to try, and what stops it.
+func (t *teller) addresses(info devInfo, state devState, took time.Duration, stop string) {
+	t.title(fmt.Sprintf("Ready in %.1f s. %s stops all of it.", took.Seconds(), stop))
 	t.fact("API", info.API+"  (contract: "+info.API+"/openapi.yaml)")
 	t.fact("Metrics", info.Metrics+"/metrics")
 	t.fact("Auth0 (emulated)", info.Issuer)

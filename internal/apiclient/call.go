@@ -38,9 +38,10 @@ type request struct {
 	path   []string // escaped segments below the server's address
 	query  url.Values
 	body   []byte
-	want   int  // the status of success
-	or     int  // another one; 0 is none
-	repeat bool // sending it twice does what sending it once does
+	want   int          // the status of success
+	or     int          // another one; 0 is none
+	repeat bool         // sending it twice does what sending it once does
+	header *http.Header // where that of the answer goes; nil: nowhere
 }
 
 // do sends r and returns the body of the answer. A request that may be repeated
@@ -100,6 +101,9 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	body, err := readAnswer(ctx, resp, c.base)
 	if err != nil {
 		return nil, err
+	}
+	if r.header != nil {
+		*r.header = resp.Header
 	}
 	if r.or != 0 && resp.StatusCode == r.or {
 		r.want = r.or

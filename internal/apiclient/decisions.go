@@ -5,26 +5,26 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-
-	"github.com/credenceproject/credence/api"
+	"strconv"
+	"time"
 )
 
-// Access returns what policy says when the agent, by name or id, makes the call.
-// An empty path is the resource's root. It returns NotFound when there is no such
-// agent; that there is no such resource is a decision.
-func (c *Client) Access(ctx context.Context, agent, method, resource, path string) (api.Decision, error) {
-	raw, err := c.AccessJSON(ctx, agent, method, resource, path)
-	if err != nil {
-		return api.Decision{}, err
-	}
-	return decode[api.Decision](raw)
-}
-
-// AccessJSON is Access with the server's own document.
-func (c *Client) AccessJSON(ctx context.Context, agent, method, resource, path string) (json.RawMessage, error) {
+// AccessJSON returns what policy says when the agent, by name or id, makes the
+// call, as the server's own document (api.Decision), and how long ago the server
+// last saw that it decides on the newest state; 0 where it does not say. An empty
+// path is the resource's root. It returns NotFound when there is no such agent;
+// that there is no such resource is a decision.
+func (c *Client) AccessJSON(ctx context.Context, agent, method, resource, path string) (document json.RawMessage, age time.Duration, err error) {
 	q := url.Values{"resource": {resource}, "method": {method}}
 	if path != "" {
 		q.Set("path", path)
 	}
-	return c.do(ctx, request{method: http.MethodGet, path: []string{"agents", agent, "access"}, query: q, want: http.StatusOK, repeat: true})
+	var header http.Header
+	document, err = c.do(ctx, request{
+		method: http.MethodGet, path: []string{"agents", agent, "access"}, query: q, want: http.StatusOK, repeat: true, header: &header,
+	})
+	if seconds, err := strconv.ParseUint(header.Get("Age"), 10, 31); err == nil { // RFC 9111, section 5.1
+		age = time.Duration(seconds) * time.Second
+	}
+	return document, age, err
 }

@@ -3,12 +3,13 @@ package auth0
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 // DefaultTimeout bounds one call to the Management API, the token fetch
@@ -98,17 +99,12 @@ func parseDomain(domain string) (endpoint, error) {
 	if domainRE.MatchString(domain) {
 		return endpoint{scheme: "https", host: domain}, nil
 	}
-	u, err := url.Parse(domain)
-	if err != nil || u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-		return endpoint{}, fmt.Errorf("auth0: domain %q: want a host name such as tenant.eu.auth0.com", domain)
+	u, err := netrule.URL(domain, false)
+	if errors.Is(err, netrule.ErrPlaintext) {
+		return endpoint{}, errors.New("auth0: the domain must be a host name such as tenant.eu.auth0.com: plain http is for loopback hosts only")
 	}
-	if !isLoopback(u.Hostname()) {
-		return endpoint{}, fmt.Errorf("auth0: domain %q: plain http is for loopback hosts only", domain)
+	if err != nil || u.Scheme != "http" || (u.Path != "" && u.Path != "/") {
+		return endpoint{}, errors.New("auth0: the domain must be a host name such as tenant.eu.auth0.com") // not what it is: it may hold a password
 	}
 	return endpoint{scheme: "http", host: u.Host}, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

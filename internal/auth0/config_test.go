@@ -20,6 +20,9 @@ func TestParseDomainTakesPlainHTTPForLoopbackOnly(t *testing.T) {
 		"http://127.0.0.1:8085/":     "http://127.0.0.1:8085/oauth/token",
 		"http://[::1]:8085":          "http://[::1]:8085/oauth/token",
 		"http://localhost:8085":      "http://localhost:8085/oauth/token",
+		"http://LocalHost:8085":      "http://LocalHost:8085/oauth/token",
+		"http://127.0.0.1:0":         "",
+		"http://127.0.0.1?":          "",
 		"":                           "",
 		"127.0.0.1:8085":             "",
 		"http://tenant.eu.auth0.com": "",
@@ -46,6 +49,15 @@ func TestParseDomainTakesPlainHTTPForLoopbackOnly(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("parseDomain(%q): %q, %v; want %q", domain, got, err, want)
+		}
+	}
+}
+
+func TestAPasswordInTheDomainIsNotTold(t *testing.T) {
+	t.Parallel()
+	for _, domain := range []string{"http://me:hunter2@127.0.0.1", "https://me:hunter2@tenant.auth0.com", "http://me:hunter2@tenant.auth0.com:port"} {
+		if _, err := parseDomain(domain); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("parseDomain(%q): %v", domain, err)
 		}
 	}
 }

@@ -3,11 +3,11 @@ package authn
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 // Config says whose tokens are accepted. Issuer and Audience are required; for
@@ -15,7 +15,7 @@ import (
 type Config struct {
 	// Issuer is the exact `iss` of the tokens, such as https://tenant.eu.auth0.com/:
 	// a trailing slash counts. OpenID Connect discovery is looked up below it. It is an
-	// https URL; http is for loopback addresses only.
+	// https URL; http is for this machine only.
 	Issuer string
 	// Audience is the control plane's own audience, one of the token's `aud`.
 	Audience string
@@ -41,11 +41,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if err := checkURL(c.Issuer); err != nil {
-		return c, fmt.Errorf("authn: check issuer: %w", err)
-	}
-	if strings.ContainsAny(c.Issuer, "?#") { // OpenID Connect Discovery section 3
-		return c, errors.New("authn: check issuer: it must have no query and no fragment")
+	// OpenID Connect Discovery section 3 too wants no query and no fragment.
+	if _, err := netrule.URL(c.Issuer, false); err != nil {
+		return c, fmt.Errorf("authn: the issuer %w", err)
 	}
 	if c.Audience == "" {
 		return c, errors.New("authn: an audience is required")
@@ -70,25 +68,4 @@ func orDefault[T comparable](value, otherwise T) T {
 		return otherwise
 	}
 	return value
-}
-
-// checkURL reports whether keys may be trusted that come from raw: over TLS, or
-// from this machine.
-func checkURL(raw string) error {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return errors.New("not a URL")
-	case u.Hostname() == "" || u.User != nil:
-		return errors.New("must be an absolute URL without user")
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
-		return nil
-	}
-	return errors.New("must be https, or http on a loopback address")
-}
-
-func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }

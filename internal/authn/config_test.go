@@ -24,6 +24,7 @@ func TestNew_RefusesWhatCannotBeTrusted(t *testing.T) {
 		"http to 127 as a name":  func(c *Config) { c.Issuer = "http://127.0.0.1.example/" },
 		"http to all interfaces": func(c *Config) { c.Issuer = "http://0.0.0.0/" },
 		"a file":                 func(c *Config) { c.Issuer = "file:///issuer" },
+		"port 0":                 func(c *Config) { c.Issuer = "https://tenant.example:0/" },
 		"a user":                 func(c *Config) { c.Issuer = "https://me:secret@tenant.example/" },
 		"a query":                func(c *Config) { c.Issuer = "https://tenant.example/?" },
 		"a fragment":             func(c *Config) { c.Issuer = "https://tenant.example/#x" },
@@ -53,7 +54,7 @@ func TestNew_RefusesWhatCannotBeTrusted(t *testing.T) {
 
 func TestNew_HasDefaults(t *testing.T) {
 	t.Parallel()
-	for _, issuer := range []string{"https://tenant.eu.auth0.com/", "http://localhost:8081/", "http://127.0.0.1:1/", "http://[::1]:1/x"} {
+	for _, issuer := range []string{"https://tenant.eu.auth0.com/", "http://localhost:8081/", "http://127.0.0.1:1/", "http://[::1]:1/x", "http://LOCALHOST:1/"} {
 		v, err := New(Config{Issuer: issuer, Audience: testAudience}, &testAgents{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Errorf("New with issuer %s: %v", issuer, err)

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/credenceproject/credence/internal/netrule"
 )
 
 const (
@@ -40,8 +43,9 @@ func (i *issuer) fetch(ctx context.Context) (*keySet, error) {
 	if err := provider.Claims(&document); err != nil {
 		return nil, fmt.Errorf("decode discovery document: %w", err)
 	}
-	if err := checkURL(document.KeysURL); err != nil {
-		return nil, fmt.Errorf("check the key set's address: %w", err)
+	address, _, _ := strings.Cut(document.KeysURL, "?") // unlike an issuer's it may have a query
+	if _, err := netrule.URL(address, false); err != nil {
+		return nil, fmt.Errorf("the key set's address %w", err)
 	}
 	body, err := i.get(ctx, document.KeysURL)
 	if err != nil {

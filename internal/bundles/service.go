@@ -112,7 +112,7 @@ func (s *Service) waitFor(ctx context.Context, t Tag) (bool, error) {
 func (s *Service) view(name string) (*snapshot.View, error) {
 	v := s.registry.View()
 	if v == nil {
-		return nil, registry.Unavailable.Errorf("snapshot_missing", "the registry has not been loaded yet")
+		return nil, snapshot.NotLoaded()
 	}
 	if _, ok := v.Environment(name); !ok {
 		s.forget(name)

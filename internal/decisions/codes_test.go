@@ -81,7 +81,7 @@ func TestPlatformPolicySaysWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := mustDecide(t, NewEvaluator(), viewOf(platform()), c.environment, c.query)
+			got := mustDecide(t, patientEvaluator(), viewOf(platform()), c.environment, c.query)
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
@@ -93,7 +93,7 @@ func TestPlatformPolicySaysWhy(t *testing.T) {
 // the evaluation.
 func TestOddClaimsDeny(t *testing.T) {
 	t.Parallel()
-	e, v := NewEvaluator(), viewOf(platform())
+	e, v := patientEvaluator(), viewOf(platform())
 	for _, claim := range []string{"sub", "permissions", "exp", "nbf"} {
 		for _, value := range odd {
 			q := call(with(claims("triage@clients", "skills:invoke"), claim, value))

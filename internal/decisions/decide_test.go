@@ -68,7 +68,7 @@ func TestPolicyThatGivesNoUsableAnswerDenies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := viewOf(policyOf("package mcp.authz\n\ndecision := " + decision))
-			got := mustDecide(t, NewEvaluator(), v, "production", call(claims("triage@clients", "skills:invoke")))
+			got := mustDecide(t, patientEvaluator(), v, "production", call(claims("triage@clients", "skills:invoke")))
 			want := Decision{Reasons: []Reason{{Tier: "platform", ID: "policy", Code: "decision_undefined"}}, Revision: 41}
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Decision{}, "Fault")); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
@@ -90,7 +90,7 @@ decision := {
 	"resource": {"name": "r", "type": "skill", "team": "o"}, "revision": data.registry.meta.revision,
 	"headers": {"x-agent": "n"}, "http_status": 200,
 }`))
-	got := mustDecide(t, NewEvaluator(), v, "production", Query{})
+	got := mustDecide(t, patientEvaluator(), v, "production", Query{})
 	want := Decision{
 		Allow: true, Revision: 41,
 		Reasons:  []Reason{{Tier: "team", ID: "red", Code: "a"}, {Tier: "team", ID: "red", Code: "b"}},
@@ -111,7 +111,7 @@ func TestClaimsThatAreNoJSONAreInvalid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := NewEvaluator().Decide(t.Context(), viewOf(platform()), "production", call(map[string]any{"sub": value}))
+			_, err := patientEvaluator().Decide(t.Context(), viewOf(platform()), "production", call(map[string]any{"sub": value}))
 			if !errors.Is(err, registry.Invalid) {
 				t.Errorf("error %v, want Invalid", err)
 			}
@@ -135,7 +135,7 @@ func TestDecideNeedsAnEnvironmentAndAPolicyThatItCanRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := NewEvaluator().Decide(t.Context(), viewOf(c.policy), c.environment, Query{})
+			_, err := patientEvaluator().Decide(t.Context(), viewOf(c.policy), c.environment, Query{})
 			if e, ok := registry.AsError(err); !ok || e.Kind != c.kind || e.Code != c.code {
 				t.Errorf("error %v, want %s %s", err, c.kind, c.code)
 			}
@@ -150,7 +150,7 @@ decision := count([1 | some i in numbers.range(1, 100000); some j in numbers.ran
 
 func TestEndlessPolicyIsUnavailable(t *testing.T) {
 	t.Parallel()
-	e := NewEvaluator()
+	e := patientEvaluator()
 	e.limit = 10 * time.Millisecond
 	_, err := e.Decide(t.Context(), viewOf(policyOf(endless)), "production", Query{})
 	if e, ok := registry.AsError(err); !ok || e.Kind != registry.Unavailable || e.Code != "decision_timeout" {
@@ -162,7 +162,7 @@ func TestDecideEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := NewEvaluator().Decide(ctx, viewOf(policyOf(endless)), "production", Query{})
+	_, err := patientEvaluator().Decide(ctx, viewOf(policyOf(endless)), "production", Query{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
 	}

@@ -59,7 +59,7 @@ decision := {
 // any registry, any call and any policy.
 func TestDecisionIsThatOfAnOPAWithTheBundle(t *testing.T) {
 	t.Parallel()
-	e := NewEvaluator()
+	e := patientEvaluator()
 	for name, p := range map[string]registry.PlatformPolicy{"platform": platform(), "pointing": pointing, "roaming": roaming} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -157,3 +157,10 @@ func mustDecide(t *testing.T, e *Evaluator, v *snapshot.View, environment string
 	}
 	return d
 }
+
+// patientEvaluator gives policy the time that a busy machine takes.
+func patientEvaluator() *Evaluator {
+	e := NewEvaluator()
+	e.limit = time.Minute
+	return e
+}

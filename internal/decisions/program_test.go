@@ -23,7 +23,7 @@ func codes(d Decision) []string {
 // Invariant B2: what decides is the registry's policy, not the binary's.
 func TestInvariant_B2_PolicyOfTheRegistryDecides(t *testing.T) {
 	t.Parallel()
-	e := NewEvaluator()
+	e := patientEvaluator()
 	q := call(claims("triage@clients", "skills:invoke"))
 	if d := mustDecide(t, e, viewOf(platform()), "production", q); !d.Allow {
 		t.Fatalf("the binary's policy denies: %+v", d)
@@ -53,7 +53,7 @@ func TestPolicyThatIsNoneIsUnavailableAndTheOneBeforeDecidesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, before := NewEvaluator(), viewOf(saying("before"))
+			e, before := patientEvaluator(), viewOf(saying("before"))
 			mustDecide(t, e, before, "production", Query{})
 			for range 2 {
 				_, err := e.Decide(t.Context(), viewOf(policyOf(source)), "production", Query{})
@@ -71,7 +71,7 @@ func TestPolicyThatIsNoneIsUnavailableAndTheOneBeforeDecidesOn(t *testing.T) {
 func TestPolicyMayReadTheClock(t *testing.T) {
 	t.Parallel()
 	v := viewOf(policyOf("package mcp.authz\n\ndecision := time.now_ns()"))
-	query, err := NewEvaluator().query(v.Policy())
+	query, err := patientEvaluator().query(v.Policy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestPolicyMayReadTheClock(t *testing.T) {
 
 func TestPolicyIsCompiledOnceAndTheLastTwoAreKept(t *testing.T) {
 	t.Parallel()
-	e := NewEvaluator()
+	e := patientEvaluator()
 	a, b := e.program("a"), e.program("b")
 	if e.program("a") != a || e.program("b") != b {
 		t.Error("a policy in use was compiled again")
@@ -100,7 +100,7 @@ func TestPolicyIsCompiledOnceAndTheLastTwoAreKept(t *testing.T) {
 // policy and the revision that were asked.
 func TestConcurrentDecisionsAreEachOfTheirOwnView(t *testing.T) {
 	t.Parallel()
-	e := NewEvaluator()
+	e := patientEvaluator()
 	var wg sync.WaitGroup
 	for worker := range 4 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -121,7 +121,7 @@ func TestConcurrentDecisionsAreEachOfTheirOwnView(t *testing.T) {
 // One view serves many at once.
 func TestConcurrentDecisionsOfOneViewAgree(t *testing.T) {
 	t.Parallel()
-	e, v := NewEvaluator(), viewOf(platform())
+	e, v := patientEvaluator(), viewOf(platform())
 	want := mustDecide(t, e, v, "production", call(claims("triage@clients", "skills:invoke")))
 	var wg sync.WaitGroup
 	for range 4 * runtime.GOMAXPROCS(0) {

@@ -98,7 +98,7 @@ func (s *Service) Callers(ctx context.Context, resource, method, after string, l
 func (s *Service) view() (*snapshot.View, error) {
 	v := s.registry.View()
 	if v == nil {
-		return nil, registry.Unavailable.Errorf("snapshot_missing", "the registry has not been loaded yet")
+		return nil, snapshot.NotLoaded()
 	}
 	return v, nil
 }

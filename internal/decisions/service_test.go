@@ -16,7 +16,9 @@ import (
 )
 
 func serviceOf(v *snapshot.View) *Service {
-	return NewService(fixed{v}, NewEvaluator(), slog.New(slog.DiscardHandler))
+	s := NewService(fixed{v}, patientEvaluator(), slog.New(slog.DiscardHandler))
+	s.scanTime = time.Minute
+	return s
 }
 
 // A policy that gives no answer denies everybody: whoever is woken by that must
@@ -25,7 +27,7 @@ func TestAPolicyThatGivesNoAnswerIsToldInTheLog(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	v := viewOf(policyOf("package mcp.authz\n\ndecision := 1 if input.nothing"))
-	s := NewService(fixed{v}, NewEvaluator(), slog.New(slog.NewTextHandler(&log, nil)))
+	s := NewService(fixed{v}, patientEvaluator(), slog.New(slog.NewTextHandler(&log, nil)))
 	d, err := s.Access(t.Context(), "triage", "hello-skill", "POST", "/")
 	if err != nil || d.Allow || !slices.Equal(codes(d), []string{"decision_undefined"}) {
 		t.Errorf("decision %+v, error %v", d, err)

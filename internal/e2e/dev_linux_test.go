@@ -54,6 +54,9 @@ func TestInvariant_D3_DevSystemsKeepToThemselves(t *testing.T) {
 	if code := detached.wait(t); code != 0 {
 		t.Fatalf("dev --detach: exit %d\n%s%s", code, detached.stdout, detached.stderr)
 	}
+	if said := detached.stdout.String(); !strings.Contains(said, "credence dev stop stops all of it") || strings.Contains(said, "Ctrl-C") {
+		t.Errorf("dev --detach says of what stops it:\n%s", said)
+	}
 	status := devStatus(t, two)
 	background := familyOf(t, status.Pid)
 	t.Cleanup(func() { _ = syscall.Kill(status.Pid, syscall.SIGKILL) })
@@ -75,6 +78,9 @@ func TestInvariant_D3_DevSystemsKeepToThemselves(t *testing.T) {
 	}
 	checkDevRefusals(t, one)
 
+	if said := foreground.stdout.String(); !strings.Contains(said, "Ctrl-C stops all of it") {
+		t.Errorf("dev says of what stops it:\n%s", said)
+	}
 	family := familyOf(t, foreground.cmd.Process.Pid)
 	foreground.signal(syscall.SIGINT)
 	if code := foreground.wait(t); code != 0 || !strings.Contains(foreground.stdout.String(), "Stopped.") {

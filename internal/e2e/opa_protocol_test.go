@@ -96,9 +96,12 @@ func TestBundleRouteKeepsScopesApartAndReadsTags(t *testing.T) {
 	if head.header.Get("ETag") != tag || head.header.Get("Content-Length") != fmt.Sprint(len(bundle.body)) || len(head.body) > 0 {
 		t.Errorf("HEAD: %v, want the ETag %s and %d bytes", head.header, tag, len(bundle.body))
 	}
-	for _, name := range []string{"Cache-Control", "Vary"} {
-		if bundle.header.Get(name) == "" {
-			t.Errorf("the bundle lacks %s", name)
+	unchanged := production.with("If-None-Match", tag).get("/bundles/production").want(t, 304)
+	for _, name := range []string{"Cache-Control", "Vary", "Age"} {
+		for what, answer := range map[string]response{"the bundle": bundle, "HEAD": head, "304": unchanged} {
+			if answer.header.Get(name) == "" {
+				t.Errorf("%s lacks %s", what, name)
+			}
 		}
 	}
 }

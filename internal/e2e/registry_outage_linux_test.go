@@ -47,8 +47,14 @@ func TestAnOutageOfTheDatabaseLeavesTheHotPathsUp(t *testing.T) {
 		if age = ageOf(t, metadata); age == 0 {
 			continue // it was looked at just before
 		}
-		reader.get("/bundles/production").want(t, 200)
-		reader.with("If-None-Match", tag).get("/bundles/production").want(t, 304)
+		for what, bundle := range map[string]response{
+			"the bundle": reader.get("/bundles/production").want(t, 200),
+			"its 304":    reader.with("If-None-Match", tag).get("/bundles/production").want(t, 304),
+		} {
+			if ageOf(t, bundle) == 0 {
+				t.Errorf("%s does not say how stale it is", what)
+			}
+		}
 		for resource, want := range map[string]string{"hello-skill": "allow", "billing-system": "platform/access_denied"} {
 			answer := reader.get("/agents/support-triage/access?resource="+resource).want(t, 200)
 			if got := decisionIn(t, answer); codesOf(got) != want || ageOf(t, answer) == 0 {

@@ -22,14 +22,16 @@ type nameRule struct {
 	port   uint16
 }
 
-// ParseRules reads an allow-list: entries host:port, where the host is a name, an
-// IP address, or a name whose leftmost label is *, and CIDRs. An entry that is
-// none of these admits nothing.
+// ParseRules reads an allow-list, whose entries are as CheckEntry wants them. Any
+// other admits nothing.
 func ParseRules(entries []string) Rules {
 	var r Rules
 	for _, entry := range entries {
+		if CheckEntry(entry) != nil {
+			continue
+		}
 		if prefix, err := netip.ParsePrefix(entry); err == nil {
-			r.prefixes = append(r.prefixes, prefix.Masked())
+			r.prefixes = append(r.prefixes, prefix)
 			continue
 		}
 		if address, err := netip.ParseAddrPort(entry); err == nil {
@@ -37,10 +39,7 @@ func ParseRules(entries []string) Rules {
 			continue
 		}
 		host, digits, _ := strings.Cut(entry, ":")
-		port, err := strconv.ParseUint(digits, 10, 16)
-		if err != nil {
-			continue
-		}
+		port, _ := strconv.ParseUint(digits, 10, 16) // it is one: the entry was checked
 		rule := nameRule{name: host, port: uint16(port)}
 		if parent, ok := strings.CutPrefix(host, "*."); ok {
 			rule.name, rule.parent = "", parent

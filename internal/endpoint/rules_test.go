@@ -128,6 +128,8 @@ var rulesTable = []struct {
 	// Entries that are none admit nothing and spoil nothing.
 	{[]string{"", ":", "*", "*:80", "*.:80", "h", "h:", "h:x", "h:0", "10.0.0.0/33", "h:80"}, "http://h", true},
 	{[]string{"", ":", "*", "*:80", "*.:80", "h", "h:", "h:x", "h:0", "10.0.0.0/33"}, "http://h", false},
+	{[]string{"h:080"}, "http://h", false},
+	{[]string{"10.20.0.1/16"}, "http://10.20.0.1", false},
 }
 
 func TestInvariant_A7_EndpointsMatchTheAllowList(t *testing.T) {

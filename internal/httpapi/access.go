@@ -27,26 +27,20 @@ func (s *Server) GetAgentAccess(ctx context.Context, req api.GetAgentAccessReque
 
 // ListResourceCallers handles GET /resources/{name}/access.
 func (s *Server) ListResourceCallers(ctx context.Context, req api.ListResourceCallersRequestObject) (api.ListResourceCallersResponseObject, error) {
-	limit, err := pageLimit(req.Params.Limit)
+	after, limit, err := pageAsked(req.Params.Cursor, req.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	after, err := readCursor(req.Params.Cursor)
+	callers, next, err := s.decisions.Callers(ctx, req.Name, methodOr(req.Params.Method), after, limit)
 	if err != nil {
 		return nil, err
 	}
-	callers, next, err := s.decisions.Callers(ctx, req.Name, methodOr(req.Params.Method), after.Name, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := api.CallerPage{Items: make([]api.DecisionAgent, len(callers))}
-	for i, a := range callers {
-		page.Items[i] = api.DecisionAgent{ID: a.ID, Name: a.Name, Team: a.Team, AgentType: a.AgentType, Environment: a.Environment}
-	}
-	if next != "" {
-		page.NextCursor = cursor(position{Name: next})
-	}
+	page := api.CallerPage{Items: each(callers, callerToAPI), NextCursor: nextPage(next)}
 	return api.ListResourceCallers200JSONResponse{Headers: api.ListResourceCallers200ResponseHeaders{Age: s.age()}, Body: page}, nil
+}
+
+func callerToAPI(a registry.AgentFacts) api.DecisionAgent {
+	return api.DecisionAgent{ID: a.ID, Name: a.Name, Team: a.Team, AgentType: a.AgentType, Environment: a.Environment}
 }
 
 // methodOr is the method that was asked for; agents mostly POST to skills.

@@ -10,26 +10,15 @@ import (
 
 // ListAgentTypes handles GET /agent-types.
 func (s *Server) ListAgentTypes(ctx context.Context, req api.ListAgentTypesRequestObject) (api.ListAgentTypesResponseObject, error) {
-	limit, err := pageLimit(req.Params.Limit)
+	after, limit, err := pageAsked(req.Params.Cursor, req.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	after, err := readCursor(req.Params.Cursor)
+	items, next, err := s.rulebook.AgentTypes(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.rulebook.AgentTypes(ctx, after.Name, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := api.ListAgentTypes200JSONResponse{Items: make([]api.AgentType, len(items))}
-	for i, item := range items {
-		page.Items[i] = agentTypeToAPI(item)
-	}
-	if next != "" {
-		page.NextCursor = cursor(position{Name: next})
-	}
-	return page, nil
+	return api.ListAgentTypes200JSONResponse{Items: each(items, agentTypeToAPI), NextCursor: nextPage(next)}, nil
 }
 
 // GetAgentType handles GET /agent-types/{name}.

@@ -21,12 +21,14 @@ func (s *Server) GetBundle(ctx context.Context, req api.GetBundleRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	if answer.Bundle == nil {
-		return api.GetBundle304Response{Headers: api.GetBundle304ResponseHeaders{ETag: etag(answer.NotModified)}}, nil
+	cache, vary, age := bundleCache, bundleVary, s.age()
+	if answer.Bundle == nil { // with the fields that the bundle would have (RFC 9110, section 15.4.5)
+		return api.GetBundle304Response{
+			Headers: api.GetBundle304ResponseHeaders{ETag: etag(answer.NotModified), Age: age, CacheControl: &cache, Vary: &vary},
+		}, nil
 	}
-	cache, vary := bundleCache, bundleVary
 	return api.GetBundle200ApplicationGzipResponse{
-		Headers:       api.GetBundle200ResponseHeaders{ETag: etag(answer.Bundle.Tag.String()), CacheControl: &cache, Vary: &vary},
+		Headers:       api.GetBundle200ResponseHeaders{ETag: etag(answer.Bundle.Tag.String()), Age: age, CacheControl: &cache, Vary: &vary},
 		Body:          answer.Bundle.Reader(),
 		ContentLength: answer.Bundle.Size,
 	}, nil

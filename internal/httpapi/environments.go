@@ -10,26 +10,15 @@ import (
 
 // ListEnvironments handles GET /environments.
 func (s *Server) ListEnvironments(ctx context.Context, req api.ListEnvironmentsRequestObject) (api.ListEnvironmentsResponseObject, error) {
-	limit, err := pageLimit(req.Params.Limit)
+	after, limit, err := pageAsked(req.Params.Cursor, req.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	after, err := readCursor(req.Params.Cursor)
+	items, next, err := s.rulebook.Environments(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.rulebook.Environments(ctx, after.Name, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := api.ListEnvironments200JSONResponse{Items: make([]api.Environment, len(items))}
-	for i, item := range items {
-		page.Items[i] = environmentToAPI(item)
-	}
-	if next != "" {
-		page.NextCursor = cursor(position{Name: next})
-	}
-	return page, nil
+	return api.ListEnvironments200JSONResponse{Items: each(items, environmentToAPI), NextCursor: nextPage(next)}, nil
 }
 
 // GetEnvironment handles GET /environments/{name}.

@@ -23,6 +23,33 @@ func pageLimit(asked *int) (int, error) {
 	return *asked, nil
 }
 
+// pageAsked is which page a list by name is asked for: after which name, and how
+// many items.
+func pageAsked(c *string, limit *int) (after string, n int, err error) {
+	if n, err = pageLimit(limit); err != nil {
+		return "", 0, err
+	}
+	last, err := readCursor(c)
+	return last.Name, n, err
+}
+
+// nextPage is the cursor of the page that begins after a name; none without one.
+func nextPage(after string) *string {
+	if after == "" {
+		return nil
+	}
+	return cursor(position{Name: after})
+}
+
+// each converts the items of a page. The result is not nil: no items are [].
+func each[T, W any](items []T, convert func(T) W) []W {
+	out := make([]W, len(items))
+	for i, item := range items {
+		out[i] = convert(item)
+	}
+	return out
+}
+
 // position is what a cursor holds: the last item of the page before.
 type position struct {
 	Name string `json:"n"`

@@ -21,14 +21,7 @@ func (s *Server) ListResources(ctx context.Context, req api.ListResourcesRequest
 	if err != nil {
 		return nil, err
 	}
-	page := api.ListResources200JSONResponse{Items: make([]api.Resource, len(items))}
-	for i, item := range items {
-		page.Items[i] = resourceToAPI(item)
-	}
-	if next != "" {
-		page.NextCursor = cursor(position{Name: next})
-	}
-	return page, nil
+	return api.ListResources200JSONResponse{Items: each(items, resourceToAPI), NextCursor: nextPage(next)}, nil
 }
 
 // GetResource handles GET /resources/{name}.
@@ -91,17 +84,13 @@ var operationNames = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 // resourceFilter reads the query. A filter that nothing can match is a mistake of
 // the caller's, and is told.
 func resourceFilter(p api.ListResourcesParams) (registry.ResourceFilter, error) {
-	limit, err := pageLimit(p.Limit)
-	if err != nil {
-		return registry.ResourceFilter{}, err
-	}
-	after, err := readCursor(p.Cursor)
+	after, limit, err := pageAsked(p.Cursor, p.Limit)
 	if err != nil {
 		return registry.ResourceFilter{}, err
 	}
 	f := registry.ResourceFilter{
 		Type: registry.ResourceType(deref(p.Type)), Team: deref(p.Team), Environment: deref(p.Environment),
-		Operation: deref(p.Operation), Q: deref(p.Q), After: after.Name, Limit: limit,
+		Operation: deref(p.Operation), Q: deref(p.Q), After: after, Limit: limit,
 	}
 	for _, given := range []struct {
 		name string

@@ -10,26 +10,15 @@ import (
 
 // ListTeams handles GET /teams.
 func (s *Server) ListTeams(ctx context.Context, req api.ListTeamsRequestObject) (api.ListTeamsResponseObject, error) {
-	limit, err := pageLimit(req.Params.Limit)
+	after, limit, err := pageAsked(req.Params.Cursor, req.Params.Limit)
 	if err != nil {
 		return nil, err
 	}
-	after, err := readCursor(req.Params.Cursor)
+	items, next, err := s.rulebook.Teams(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.rulebook.Teams(ctx, after.Name, limit)
-	if err != nil {
-		return nil, err
-	}
-	page := api.ListTeams200JSONResponse{Items: make([]api.Team, len(items))}
-	for i, item := range items {
-		page.Items[i] = teamToAPI(item)
-	}
-	if next != "" {
-		page.NextCursor = cursor(position{Name: next})
-	}
-	return page, nil
+	return api.ListTeams200JSONResponse{Items: each(items, teamToAPI), NextCursor: nextPage(next)}, nil
 }
 
 // GetTeam handles GET /teams/{name}.

@@ -11,16 +11,17 @@ import (
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-// document says how one kind of admin document is kept. The kinds differ in
-// their columns; what a write means is the same for all.
+// document says how one kind of document is kept: those that admins write, and
+// resources. The kinds differ in their columns; what a write means is the same for
+// all.
 type document[T any] struct {
 	kind   registry.ChangeKind // also its name in audit_events
 	get    string              // $1 name
 	lock   string              // $1 name; the same, FOR UPDATE
-	list   string              // $1 the last name of the page before, $2 rows at most
+	list   string              // $1 the last name of the page before, $2 rows at most; "": page is not asked
 	upsert string              // named arguments: those of args, and @revision
 	remove string              // $1 name
-	inUse  string              // $1 name; one boolean: does a living agent use it
+	inUse  string              // $1 name; one boolean: does a living agent or a resource use it; "": nothing can
 
 	scan  func(pgx.CollectableRow) (T, error)
 	args  func(T) pgx.NamedArgs
@@ -128,7 +129,7 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 }
 
 // delete removes the document. It returns NotFound when there is none and
-// Conflict while a living agent uses it.
+// Conflict while a living agent or a resource uses it.
 func (d document[T]) delete(ctx context.Context, s *Store, name string, pre registry.Precondition, by registry.Actor) error {
 	return s.inTx(ctx, "delete "+string(d.kind), func(tx pgx.Tx) error {
 		old, exists, err := d.current(ctx, tx, name)

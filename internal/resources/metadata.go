@@ -4,9 +4,9 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/credenceproject/credence/internal/registry"
+	"github.com/credenceproject/credence/internal/snapshot"
 )
 
 // Metadata is what a gateway needs to know of a resource, at one state of the
@@ -34,9 +34,7 @@ func (m Metadata) Tag() string {
 func (s *Service) Metadata(_ context.Context, name, environment string) (Metadata, error) {
 	view := s.snapshot.View()
 	if view == nil {
-		e := registry.Unavailable.Errorf("snapshot_missing", "the registry has not been loaded yet; repeat the call")
-		e.RetryAfter = time.Second
-		return Metadata{}, e
+		return Metadata{}, snapshot.NotLoaded()
 	}
 	facts, ok := view.Resources().Get(name)
 	if !ok {

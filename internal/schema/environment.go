@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/credenceproject/credence/internal/endpoint"
 	"github.com/credenceproject/credence/internal/registry"
 )
 
@@ -31,9 +32,9 @@ func (v *Validator) Environment(name string, data []byte) (registry.Environment,
 		return registry.Environment{}, err
 	}
 	d.checkName(name)
-	for i, endpoint := range d.list("allowed_endpoints") {
-		if why := endpointFault(endpoint); why != "" {
-			d.faults.add("/allowed_endpoints/"+strconv.Itoa(i), "invalid_endpoint", "%s", why)
+	for i, entry := range d.list("allowed_endpoints") {
+		if err := endpoint.CheckEntry(entry); err != nil {
+			d.faults.add("/allowed_endpoints/"+strconv.Itoa(i), "invalid_endpoint", "%s", err)
 		}
 	}
 	if staleness, ok := d.fields["max_staleness"].(string); ok && !validStaleness(staleness) {

@@ -103,9 +103,17 @@ func (f *Follower) Checked() time.Time {
 // Ready returns an error before the first view was loaded.
 func (f *Follower) Ready(context.Context) error {
 	if f.View() == nil {
-		return registry.Unavailable.Errorf("snapshot_missing", "the registry has not been loaded yet")
+		return NotLoaded()
 	}
 	return nil
+}
+
+// NotLoaded is the error, Unavailable, of what needs a view before the first was
+// loaded.
+func NotLoaded() error {
+	e := registry.Unavailable.Errorf("snapshot_missing", "the registry has not been loaded yet; repeat the call")
+	e.RetryAfter = time.Second
+	return e
 }
 
 // Changed returns a channel that is closed when the view is replaced by a newer

@@ -77,6 +77,8 @@ func TestFollowerIsReadyOnceItHasLoaded(t *testing.T) {
 		synctest.Wait()
 		if err := f.Ready(t.Context()); !errors.Is(err, registry.Unavailable) || f.View() != nil || !f.Checked().IsZero() {
 			t.Errorf("before the first load: Ready() = %v, view %v, checked %s", err, f.View(), f.Checked())
+		} else if e, ok := registry.AsError(err); !ok || e.RetryAfter != time.Second {
+			t.Errorf("Ready() = %#v, want one that says when to come back", err)
 		}
 		m.Do(func(m *registrytest.Memory) { m.Away = false })
 		f.expect(t, time.Second)
