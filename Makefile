@@ -41,6 +41,14 @@ build: ## Build bin/credence
 test: $(programs) $(opa) $(linters) ## Run all tests, with the race detector where there is a C compiler
 	@go run $(RACE) ./internal/testdb/withpostgres go test $(RACE) -timeout 15m $(TEST_FLAGS) $(PACKAGES)
 
+# Random schedules of what happens to agents, as many as there is time for:
+# make soak SCHEDULES=100000 TEST_FLAGS=-rapid.seed=7
+SCHEDULES ?= 10000
+
+.PHONY: soak
+soak: $(programs) ## Run random schedules of operations, faults and pauses (half an hour)
+	@go run ./internal/testdb/withpostgres go test ./internal/agents -run EverySchedule -timeout 12h $(TEST_FLAGS) -schedules=$(SCHEDULES)
+
 .PHONY: bench
 bench: $(programs) $(opa) ## Run the benchmarks
 	@go run ./internal/testdb/withpostgres go test -run '^$$' -bench . -benchmem -timeout 15m $(TEST_FLAGS) $(PACKAGES)

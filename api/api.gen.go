@@ -7,14 +7,34 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
 )
+
+// Defines values for AgentAuthentication.
+const (
+	ClientSecretPost AgentAuthentication = "client_secret_post"
+	PrivateKeyJwt    AgentAuthentication = "private_key_jwt"
+)
+
+// Valid indicates whether the value is a known member of the AgentAuthentication enum.
+func (e AgentAuthentication) Valid() bool {
+	switch e {
+	case ClientSecretPost:
+		return true
+	case PrivateKeyJwt:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for AgentLifecycle.
 const (
@@ -58,6 +78,30 @@ const (
 func (e AgentSecretsProvider) Valid() bool {
 	switch e {
 	case Vault:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditEventOutcome.
+const (
+	Denied  AuditEventOutcome = "denied"
+	Failure AuditEventOutcome = "failure"
+	Intent  AuditEventOutcome = "intent"
+	Success AuditEventOutcome = "success"
+)
+
+// Valid indicates whether the value is a known member of the AuditEventOutcome enum.
+func (e AuditEventOutcome) Valid() bool {
+	switch e {
+	case Denied:
+		return true
+	case Failure:
+		return true
+	case Intent:
+		return true
+	case Success:
 		return true
 	default:
 		return false
@@ -120,22 +164,25 @@ func (e ConditionStatus) Valid() bool {
 
 // Defines values for ConditionType.
 const (
-	IdentityReady   ConditionType = "IdentityReady"
-	PolicyPublished ConditionType = "PolicyPublished"
-	Ready           ConditionType = "Ready"
-	SecretsReady    ConditionType = "SecretsReady"
+	ConditionTypeExpiringSoon    ConditionType = "ExpiringSoon"
+	ConditionTypeIdentityReady   ConditionType = "IdentityReady"
+	ConditionTypePolicyPublished ConditionType = "PolicyPublished"
+	ConditionTypeReady           ConditionType = "Ready"
+	ConditionTypeSecretsReady    ConditionType = "SecretsReady"
 )
 
 // Valid indicates whether the value is a known member of the ConditionType enum.
 func (e ConditionType) Valid() bool {
 	switch e {
-	case IdentityReady:
+	case ConditionTypeExpiringSoon:
 		return true
-	case PolicyPublished:
+	case ConditionTypeIdentityReady:
 		return true
-	case Ready:
+	case ConditionTypePolicyPublished:
 		return true
-	case SecretsReady:
+	case ConditionTypeReady:
+		return true
+	case ConditionTypeSecretsReady:
 		return true
 	default:
 		return false
@@ -163,6 +210,27 @@ func (e DataClassification) Valid() bool {
 	case Public:
 		return true
 	case Restricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DriftRecordAction.
+const (
+	Removed   DriftRecordAction = "removed"
+	Repairing DriftRecordAction = "repairing"
+	Reported  DriftRecordAction = "reported"
+)
+
+// Valid indicates whether the value is a known member of the DriftRecordAction enum.
+func (e DriftRecordAction) Valid() bool {
+	switch e {
+	case Removed:
+		return true
+	case Repairing:
+		return true
+	case Reported:
 		return true
 	default:
 		return false
@@ -361,37 +429,82 @@ func (e GetAgentParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for GetAgentParamsWait.
+const (
+	GetAgentParamsWaitReady GetAgentParamsWait = "ready"
+)
+
+// Valid indicates whether the value is a known member of the GetAgentParamsWait enum.
+func (e GetAgentParamsWait) Valid() bool {
+	switch e {
+	case GetAgentParamsWaitReady:
+		return true
+	default:
+		return false
+	}
+}
+
 // Agent defines model for Agent.
 type Agent struct {
-	AgentType            string          `json:"agent_type"`
-	Capabilities         []Capability    `json:"capabilities"`
-	Conditions           []Condition     `json:"conditions"`
-	Config               json.RawMessage `json:"config"`
-	CreatedAt            time.Time       `json:"created_at"`
-	CreatedBy            string          `json:"created_by"`
-	CredentialGeneration int64           `json:"credential_generation"`
-	DecommissionedAt     *time.Time      `json:"decommissioned_at,omitempty"`
-	Description          string          `json:"description"`
-	Environment          string          `json:"environment"`
+	AgentType      string              `json:"agent_type"`
+	Authentication AgentAuthentication `json:"authentication"`
+	Capabilities   []Capability        `json:"capabilities"`
+	Conditions     []Condition         `json:"conditions"`
+	Config         json.RawMessage     `json:"config"`
+
+	// Convergence How the providers follow.
+	Convergence Convergence `json:"convergence"`
+	CreatedAt   time.Time   `json:"created_at"`
+	CreatedBy   string      `json:"created_by"`
+
+	// CredentialGeneration How many secrets were issued.
+	CredentialGeneration int64 `json:"credential_generation"`
+
+	// CredentialsExpireAt The same for its credentials.
+	CredentialsExpireAt *time.Time `json:"credentials_expire_at,omitempty"`
+	DecommissionedAt    *time.Time `json:"decommissioned_at,omitempty"`
+	Description         string     `json:"description"`
+	Environment         string     `json:"environment"`
+
+	// ExpiresAt From then on policy denies.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Generation Counts the changes of what is desired.
+	Generation int64 `json:"generation"`
 
 	// ID UUIDv7; the agent's identity for ever.
-	ID           string             `json:"id"`
-	Identity     AgentIdentity      `json:"identity"`
-	Labels       map[string]string  `json:"labels"`
-	Lifecycle    AgentLifecycle     `json:"lifecycle"`
-	Name         string             `json:"name"`
-	Owner        string             `json:"owner"`
-	Provisioning []ProvisioningStep `json:"provisioning"`
-	Quota        Quota              `json:"quota"`
+	ID       string        `json:"id"`
+	Identity AgentIdentity `json:"identity"`
+
+	// Jwks The agent's public keys.
+	Jwks      *json.RawMessage  `json:"jwks,omitempty"`
+	Labels    map[string]string `json:"labels"`
+	Lifecycle AgentLifecycle    `json:"lifecycle"`
+	Name      string            `json:"name"`
+
+	// ObservedGeneration Up to which of them the providers have followed.
+	ObservedGeneration int64              `json:"observed_generation"`
+	Owner              string             `json:"owner"`
+	Provisioning       []ProvisioningStep `json:"provisioning"`
+	Quota              Quota              `json:"quota"`
 
 	// Revision Of the last change that API or policy can see.
-	Revision  int64        `json:"revision"`
-	Scopes    []string     `json:"scopes"`
-	Secrets   AgentSecrets `json:"secrets"`
-	Suspended bool         `json:"suspended"`
-	Team      string       `json:"team"`
-	UpdatedAt time.Time    `json:"updated_at"`
+	Revision int64        `json:"revision"`
+	Scopes   []string     `json:"scopes"`
+	Secrets  AgentSecrets `json:"secrets"`
+
+	// SuspendReason Why it is suspended.
+	SuspendReason *string `json:"suspend_reason,omitempty"`
+	Suspended     bool    `json:"suspended"`
+	Team          string  `json:"team"`
+
+	// TokensValidAfter Tokens that were issued before it count no more.
+	TokensValidAfter *time.Time `json:"tokens_valid_after,omitempty"`
+	UpdatedAt        time.Time  `json:"updated_at"`
 }
+
+// AgentAuthentication defines model for Agent.Authentication.
+type AgentAuthentication string
 
 // AgentLifecycle defines model for Agent.Lifecycle.
 type AgentLifecycle string
@@ -401,9 +514,9 @@ type AgentCredentials struct {
 	Audience string `json:"audience"`
 	ClientID string `json:"client_id"`
 
-	// ClientSecret Shown once.
-	ClientSecret  string `json:"client_secret"`
-	TokenEndpoint string `json:"token_endpoint"`
+	// ClientSecret Shown once. Absent when there is none to show: with `private_key_jwt`, and where the client was adopted.
+	ClientSecret  *string `json:"client_secret,omitempty"`
+	TokenEndpoint string  `json:"token_endpoint"`
 }
 
 // AgentIdentity defines model for AgentIdentity.
@@ -424,8 +537,14 @@ type AgentPage struct {
 	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
+// AgentPatch The fields of a registration that may change; `null` removes an optional one.
+type AgentPatch = json.RawMessage
+
 // AgentRegistration defines model for AgentRegistration.
 type AgentRegistration = json.RawMessage
+
+// AgentRotation defines model for AgentRotation.
+type AgentRotation = json.RawMessage
 
 // AgentSecrets defines model for AgentSecrets.
 type AgentSecrets struct {
@@ -435,6 +554,12 @@ type AgentSecrets struct {
 
 // AgentSecretsProvider defines model for AgentSecrets.Provider.
 type AgentSecretsProvider string
+
+// AgentSwitch defines model for AgentSwitch.
+type AgentSwitch = json.RawMessage
+
+// AgentTransfer defines model for AgentTransfer.
+type AgentTransfer = json.RawMessage
 
 // AgentType defines model for AgentType.
 type AgentType struct {
@@ -473,6 +598,49 @@ type AgentVault struct {
 	} `json:"secret_paths"`
 }
 
+// AuditEvent defines model for AuditEvent.
+type AuditEvent struct {
+	// Action Such as `agent.register`.
+	Action string `json:"action"`
+
+	// Actor The subject of who did it.
+	Actor string `json:"actor"`
+
+	// After The object as it is from then on.
+	After *json.RawMessage `json:"after,omitempty"`
+	At    time.Time        `json:"at"`
+
+	// Before The object as it was.
+	Before *json.RawMessage `json:"before,omitempty"`
+	Detail *string          `json:"detail,omitempty"`
+
+	// ID Grows with each event.
+	ID        int64             `json:"id"`
+	Object    AuditObject       `json:"object"`
+	Outcome   AuditEventOutcome `json:"outcome"`
+	RequestID *string           `json:"request_id,omitempty"`
+
+	// Source The address that the request came from; absent for what the control plane did itself.
+	Source *string `json:"source,omitempty"`
+	Team   *string `json:"team,omitempty"`
+}
+
+// AuditEventOutcome defines model for AuditEvent.Outcome.
+type AuditEventOutcome string
+
+// AuditObject defines model for AuditObject.
+type AuditObject struct {
+	ID   *string `json:"id,omitempty"`
+	Kind string  `json:"kind"`
+	Name *string `json:"name,omitempty"`
+}
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Items      []AuditEvent `json:"items"`
+	NextCursor *string      `json:"next_cursor,omitempty"`
+}
+
 // CallerPage defines model for CallerPage.
 type CallerPage struct {
 	Items      []DecisionAgent `json:"items"`
@@ -507,14 +675,28 @@ type Condition struct {
 	Message            string          `json:"message"`
 	Reason             string          `json:"reason"`
 	Status             ConditionStatus `json:"status"`
-	Type               ConditionType   `json:"type"`
+
+	// Type `ExpiringSoon` is there only while it is true: within 7 days of an expiry.
+	Type ConditionType `json:"type"`
 }
 
 // ConditionStatus defines model for Condition.Status.
 type ConditionStatus string
 
-// ConditionType defines model for Condition.Type.
+// ConditionType `ExpiringSoon` is there only while it is true: within 7 days of an expiry.
 type ConditionType string
+
+// Convergence How the providers follow.
+type Convergence struct {
+	// Attempts Attempts in a row that failed.
+	Attempts int64 `json:"attempts"`
+
+	// LastError Of the last of them.
+	LastError *string `json:"last_error,omitempty"`
+
+	// NextAttemptAt Absent when nothing is to be done.
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+}
 
 // DataClassification Default `restricted`: data of which nobody said how sensitive it is counts as the most sensitive.
 type DataClassification string
@@ -552,6 +734,54 @@ type DecisionResource struct {
 // Deployment defines model for Deployment.
 type Deployment struct {
 	Endpoint string `json:"endpoint"`
+}
+
+// DriftPage defines model for DriftPage.
+type DriftPage struct {
+	Items      []DriftRecord `json:"items"`
+	NextCursor *string       `json:"next_cursor,omitempty"`
+}
+
+// DriftRecord defines model for DriftRecord.
+type DriftRecord struct {
+	// Action `reported`: a person has to look at it; `repairing`: a pass is due; `removed`: an orphan of ours that is gone.
+	Action DriftRecordAction `json:"action"`
+
+	// AgentID Absent when it is no agent's.
+	AgentID   *string   `json:"agent_id,omitempty"`
+	Expected  string    `json:"expected"`
+	Field     string    `json:"field"`
+	FirstSeen time.Time `json:"first_seen"`
+	Found     string    `json:"found"`
+	ID        int64     `json:"id"`
+	LastSeen  time.Time `json:"last_seen"`
+	ObjectID  string    `json:"object_id"`
+
+	// ObjectKind client, grant, entity, alias, policy, role, mount, action or resource_server.
+	ObjectKind string `json:"object_kind"`
+
+	// Provider auth0 or vault.
+	Provider string `json:"provider"`
+}
+
+// DriftRecordAction `reported`: a person has to look at it; `repairing`: a pass is due; `removed`: an orphan of ours that is gone.
+type DriftRecordAction string
+
+// DriftRepair defines model for DriftRepair.
+type DriftRepair = json.RawMessage
+
+// DryRun What a write would have done.
+type DryRun struct {
+	Agent *Agent `json:"agent,omitempty"`
+
+	// DryRun Always true.
+	DryRun bool `json:"dry_run"`
+
+	// Object The environment, agent type, team or resource as it would be.
+	Object any `json:"object,omitempty"`
+
+	// Plan In order, what would be done at the providers.
+	Plan []PlannedCall `json:"plan"`
 }
 
 // Environment defines model for Environment.
@@ -619,6 +849,21 @@ type Operation struct {
 // OperationMethod defines model for Operation.Method.
 type OperationMethod string
 
+// PendingAgent defines model for PendingAgent.
+type PendingAgent struct {
+	Agent Agent `json:"agent"`
+
+	// Next What to call next, such as `POST /agents/support-triage/credentials`.
+	Next []string `json:"next"`
+}
+
+// PlannedCall defines model for PlannedCall.
+type PlannedCall struct {
+	Action   string `json:"action"`
+	Object   string `json:"object"`
+	Provider string `json:"provider"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable, snake_case.
@@ -646,6 +891,17 @@ type ProvisioningStepState string
 
 // ProvisioningStepStep defines model for ProvisioningStep.Step.
 type ProvisioningStepStep string
+
+// PublicKeys The agent's public keys: a JWK Set (RFC 7517), or a string of PEM. One or two RSA
+// keys of 2048 to 4096 bits, for RS256 (the default), RS384 or PS256, without private
+// parts. Answers carry them as a JWK Set with thumbprints (RFC 7638) for `kid`.
+type PublicKeys = json.RawMessage
+
+// QueuedRepairs defines model for QueuedRepairs.
+type QueuedRepairs struct {
+	// Queued How many passes were queued.
+	Queued int `json:"queued"`
+}
 
 // Quota defines model for Quota.
 type Quota struct {
@@ -767,11 +1023,23 @@ type TeamPage struct {
 	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
+// AgentRef defines model for AgentRef.
+type AgentRef = string
+
+// AsDryRun defines model for AsDryRun.
+type AsDryRun = bool
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // IfMatch defines model for IfMatch.
 type IfMatch = string
+
+// IfMatchRequired defines model for IfMatchRequired.
+type IfMatchRequired = string
 
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
@@ -781,6 +1049,15 @@ type Limit = int
 
 // Name defines model for Name.
 type Name = string
+
+// AcceptedAgent defines model for AcceptedAgent.
+type AcceptedAgent = Agent
+
+// ChangedAgent defines model for ChangedAgent.
+type ChangedAgent = Agent
+
+// DryRunAnswer What a write would have done.
+type DryRunAnswer = DryRun
 
 // ListAgentTypesParams defines parameters for ListAgentTypes.
 type ListAgentTypesParams struct {
@@ -793,6 +1070,9 @@ type ListAgentTypesParams struct {
 
 // DeleteAgentTypeParams defines parameters for DeleteAgentType.
 type DeleteAgentTypeParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -805,6 +1085,9 @@ type GetAgentTypeParams struct {
 
 // PutAgentTypeParams defines parameters for PutAgentType.
 type PutAgentTypeParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
@@ -828,13 +1111,30 @@ type ListAgentsParams struct {
 
 	// Capability The name of a capability.
 	Capability *string `form:"capability,omitempty" json:"capability,omitempty"`
+
+	// ExpiresBefore Agents that expire, or whose credentials do, before this time (RFC 3339).
+	ExpiresBefore *string `form:"expires_before,omitempty" json:"expires_before,omitempty"`
 }
 
 // ListAgentsParamsLifecycle defines parameters for ListAgents.
 type ListAgentsParamsLifecycle string
 
+// CreateAgentParams defines parameters for CreateAgent.
+type CreateAgentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IdempotencyKey 1 to 255 visible ASCII characters, as a structured-field string (in double quotes;
+	// draft-ietf-httpapi-idempotency-key-header-07) or bare. It is the caller's own; it is
+	// kept for a day.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteAgentParams defines parameters for DeleteAgent.
 type DeleteAgentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -844,12 +1144,30 @@ type GetAgentParams struct {
 	// Include Also find the tombstone of a decommissioned agent; by name the newest.
 	Include *GetAgentParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 
+	// Wait For what to wait.
+	Wait *GetAgentParamsWait `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Timeout With `wait`: how long at most, such as `30s` (the default); from `1s` to `60s`.
+	Timeout *string `form:"timeout,omitempty" json:"timeout,omitempty"`
+
 	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetAgentParamsInclude defines parameters for GetAgent.
 type GetAgentParamsInclude string
+
+// GetAgentParamsWait defines parameters for GetAgent.
+type GetAgentParamsWait string
+
+// PatchAgentParams defines parameters for PatchAgent.
+type PatchAgentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IfMatch Required: the state that is to be changed (RFC 9110); without it 428.
+	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
+}
 
 // GetAgentAccessParams defines parameters for GetAgentAccess.
 type GetAgentAccessParams struct {
@@ -862,10 +1180,79 @@ type GetAgentAccessParams struct {
 	Path *string `form:"path,omitempty" json:"path,omitempty"`
 }
 
+// RotateAgentCredentialsParams defines parameters for RotateAgentCredentials.
+type RotateAgentCredentialsParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResumeAgentParams defines parameters for ResumeAgent.
+type ResumeAgentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SuspendAgentParams defines parameters for SuspendAgent.
+type SuspendAgentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// TransferAgentParams defines parameters for TransferAgent.
+type TransferAgentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Agent The agent's id, or its name at the time.
+	Agent *string `form:"agent,omitempty" json:"agent,omitempty"`
+
+	// Actor The subject of who did it.
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Such as `agent.register`.
+	Action *string `form:"action,omitempty" json:"action,omitempty"`
+
+	// From Not before this time (RFC 3339).
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until Before this time (RFC 3339).
+	Until *string `form:"until,omitempty" json:"until,omitempty"`
+}
+
 // GetBundleParams defines parameters for GetBundle.
 type GetBundleParams struct {
 	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListDriftParams defines parameters for ListDrift.
+type ListDriftParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListEnvironmentsParams defines parameters for ListEnvironments.
@@ -879,6 +1266,9 @@ type ListEnvironmentsParams struct {
 
 // DeleteEnvironmentParams defines parameters for DeleteEnvironment.
 type DeleteEnvironmentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -891,6 +1281,9 @@ type GetEnvironmentParams struct {
 
 // PutEnvironmentParams defines parameters for PutEnvironment.
 type PutEnvironmentParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
@@ -922,6 +1315,9 @@ type ListResourcesParams struct {
 
 // DeleteResourceParams defines parameters for DeleteResource.
 type DeleteResourceParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -934,6 +1330,9 @@ type GetResourceParams struct {
 
 // PutResourceParams defines parameters for PutResource.
 type PutResourceParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
@@ -973,6 +1372,9 @@ type ListTeamsParams struct {
 
 // DeleteTeamParams defines parameters for DeleteTeam.
 type DeleteTeamParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
@@ -985,6 +1387,9 @@ type GetTeamParams struct {
 
 // PutTeamParams defines parameters for PutTeam.
 type PutTeamParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Act only on this state (RFC 9110).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
@@ -997,6 +1402,27 @@ type PutAgentTypeJSONRequestBody = AgentTypeDocument
 
 // CreateAgentJSONRequestBody defines body for CreateAgent for application/json ContentType.
 type CreateAgentJSONRequestBody = AgentRegistration
+
+// PatchAgentJSONRequestBody defines body for PatchAgent for application/json ContentType.
+type PatchAgentJSONRequestBody = AgentPatch
+
+// PatchAgentApplicationMergePatchPlusJSONRequestBody defines body for PatchAgent for application/merge-patch+json ContentType.
+type PatchAgentApplicationMergePatchPlusJSONRequestBody = AgentPatch
+
+// RotateAgentCredentialsJSONRequestBody defines body for RotateAgentCredentials for application/json ContentType.
+type RotateAgentCredentialsJSONRequestBody = AgentRotation
+
+// ResumeAgentJSONRequestBody defines body for ResumeAgent for application/json ContentType.
+type ResumeAgentJSONRequestBody = AgentSwitch
+
+// SuspendAgentJSONRequestBody defines body for SuspendAgent for application/json ContentType.
+type SuspendAgentJSONRequestBody = AgentSwitch
+
+// TransferAgentJSONRequestBody defines body for TransferAgent for application/json ContentType.
+type TransferAgentJSONRequestBody = AgentTransfer
+
+// RepairDriftJSONRequestBody defines body for RepairDrift for application/json ContentType.
+type RepairDriftJSONRequestBody = DriftRepair
 
 // PutEnvironmentJSONRequestBody defines body for PutEnvironment for application/json ContentType.
 type PutEnvironmentJSONRequestBody = EnvironmentDocument
@@ -1026,19 +1452,43 @@ type ServerInterface interface {
 	ListAgents(ctx echo.Context, params ListAgentsParams) error
 	// CreateAgent Register an agent
 	// (POST /agents)
-	CreateAgent(ctx echo.Context) error
+	CreateAgent(ctx echo.Context, params CreateAgentParams) error
 	// DeleteAgent Decommission an agent
 	// (DELETE /agents/{name})
-	DeleteAgent(ctx echo.Context, name string, params DeleteAgentParams) error
+	DeleteAgent(ctx echo.Context, name AgentRef, params DeleteAgentParams) error
 	// GetAgent Read an agent
 	// (GET /agents/{name})
-	GetAgent(ctx echo.Context, name string, params GetAgentParams) error
+	GetAgent(ctx echo.Context, name AgentRef, params GetAgentParams) error
+	// PatchAgent Change an agent
+	// (PATCH /agents/{name})
+	PatchAgent(ctx echo.Context, name AgentRef, params PatchAgentParams) error
 	// GetAgentAccess May this agent make this call
 	// (GET /agents/{name}/access)
-	GetAgentAccess(ctx echo.Context, name string, params GetAgentAccessParams) error
+	GetAgentAccess(ctx echo.Context, name AgentRef, params GetAgentAccessParams) error
+	// RotateAgentCredentials Give an agent new credentials
+	// (POST /agents/{name}/credentials)
+	RotateAgentCredentials(ctx echo.Context, name AgentRef, params RotateAgentCredentialsParams) error
+	// ResumeAgent Resume a suspended agent
+	// (POST /agents/{name}/resume)
+	ResumeAgent(ctx echo.Context, name AgentRef, params ResumeAgentParams) error
+	// SuspendAgent Suspend an agent
+	// (POST /agents/{name}/suspend)
+	SuspendAgent(ctx echo.Context, name AgentRef, params SuspendAgentParams) error
+	// TransferAgent Give an agent to another team
+	// (POST /agents/{name}/transfer)
+	TransferAgent(ctx echo.Context, name AgentRef, params TransferAgentParams) error
+	// ListAudit Who did what
+	// (GET /audit)
+	ListAudit(ctx echo.Context, params ListAuditParams) error
 	// GetBundle Download the scope's OPA bundle
 	// (GET /bundles/{scope})
 	GetBundle(ctx echo.Context, scope string, params GetBundleParams) error
+	// ListDrift Where a provider differs from the registry
+	// (GET /drift)
+	ListDrift(ctx echo.Context, params ListDriftParams) error
+	// RepairDrift Bring agents that differ to what the registry says
+	// (POST /drift/repair)
+	RepairDrift(ctx echo.Context) error
 	// ListEnvironments List environments
 	// (GET /environments)
 	ListEnvironments(ctx echo.Context, params ListEnvironmentsParams) error
@@ -1135,6 +1585,12 @@ func (w *ServerInterfaceWrapper) DeleteAgentType(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteAgentTypeParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1207,6 +1663,12 @@ func (w *ServerInterfaceWrapper) PutAgentType(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params PutAgentTypeParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1300,6 +1762,13 @@ func (w *ServerInterfaceWrapper) ListAgents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter capability: %s", err))
 	}
 
+	// ------------- Optional query parameter "expires_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires_before", ctx.QueryParams(), &params.ExpiresBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expires_before: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAgents(ctx, params)
 	return err
@@ -1309,8 +1778,34 @@ func (w *ServerInterfaceWrapper) ListAgents(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateAgent(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAgentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateAgent(ctx)
+	err = w.Handler.CreateAgent(ctx, params)
 	return err
 }
 
@@ -1318,7 +1813,7 @@ func (w *ServerInterfaceWrapper) CreateAgent(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) DeleteAgent(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "name" -------------
-	var name string
+	var name AgentRef
 
 	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1327,6 +1822,12 @@ func (w *ServerInterfaceWrapper) DeleteAgent(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteAgentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1354,7 +1855,7 @@ func (w *ServerInterfaceWrapper) DeleteAgent(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) GetAgent(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "name" -------------
-	var name string
+	var name AgentRef
 
 	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1368,6 +1869,20 @@ func (w *ServerInterfaceWrapper) GetAgent(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", ctx.QueryParams(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait: %s", err))
+	}
+
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", ctx.QueryParams(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter timeout: %s", err))
 	}
 
 	headers := ctx.Request().Header
@@ -1392,11 +1907,53 @@ func (w *ServerInterfaceWrapper) GetAgent(ctx echo.Context) error {
 	return err
 }
 
+// PatchAgent converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchAgent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name AgentRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchAgentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchRequired
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchAgent(ctx, name, params)
+	return err
+}
+
 // GetAgentAccess converts echo context to params.
 func (w *ServerInterfaceWrapper) GetAgentAccess(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "name" -------------
-	var name string
+	var name AgentRef
 
 	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1428,6 +1985,234 @@ func (w *ServerInterfaceWrapper) GetAgentAccess(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetAgentAccess(ctx, name, params)
+	return err
+}
+
+// RotateAgentCredentials converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateAgentCredentials(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name AgentRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateAgentCredentialsParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateAgentCredentials(ctx, name, params)
+	return err
+}
+
+// ResumeAgent converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeAgent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name AgentRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeAgentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeAgent(ctx, name, params)
+	return err
+}
+
+// SuspendAgent converts echo context to params.
+func (w *ServerInterfaceWrapper) SuspendAgent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name AgentRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SuspendAgentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SuspendAgent(ctx, name, params)
+	return err
+}
+
+// TransferAgent converts echo context to params.
+func (w *ServerInterfaceWrapper) TransferAgent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name AgentRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TransferAgentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TransferAgent(ctx, name, params)
+	return err
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "agent" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "agent", ctx.QueryParams(), &params.Agent, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter agent: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, params)
 	return err
 }
 
@@ -1464,6 +2249,40 @@ func (w *ServerInterfaceWrapper) GetBundle(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetBundle(ctx, scope, params)
+	return err
+}
+
+// ListDrift converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDrift(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDriftParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDrift(ctx, params)
+	return err
+}
+
+// RepairDrift converts echo context to params.
+func (w *ServerInterfaceWrapper) RepairDrift(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RepairDrift(ctx)
 	return err
 }
 
@@ -1505,6 +2324,12 @@ func (w *ServerInterfaceWrapper) DeleteEnvironment(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteEnvironmentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1577,6 +2402,12 @@ func (w *ServerInterfaceWrapper) PutEnvironment(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params PutEnvironmentParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1706,6 +2537,12 @@ func (w *ServerInterfaceWrapper) DeleteResource(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteResourceParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1778,6 +2615,12 @@ func (w *ServerInterfaceWrapper) PutResource(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params PutResourceParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -1944,6 +2787,12 @@ func (w *ServerInterfaceWrapper) DeleteTeam(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteTeamParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -2016,6 +2865,12 @@ func (w *ServerInterfaceWrapper) PutTeam(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params PutTeamParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -2105,6 +2960,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/agents", wrapper.CreateAgent, options.OperationMiddlewares["createAgent"]...)
 	router.DELETE(options.BaseURL+"/agents/:name", wrapper.DeleteAgent, options.OperationMiddlewares["deleteAgent"]...)
 	router.GET(options.BaseURL+"/agents/:name", wrapper.GetAgent, options.OperationMiddlewares["getAgent"]...)
+	router.PATCH(options.BaseURL+"/agents/:name", wrapper.PatchAgent, options.OperationMiddlewares["patchAgent"]...)
+	router.POST(options.BaseURL+"/agents/:name/suspend", wrapper.SuspendAgent, options.OperationMiddlewares["suspendAgent"]...)
+	router.POST(options.BaseURL+"/agents/:name/resume", wrapper.ResumeAgent, options.OperationMiddlewares["resumeAgent"]...)
+	router.POST(options.BaseURL+"/agents/:name/transfer", wrapper.TransferAgent, options.OperationMiddlewares["transferAgent"]...)
+	router.POST(options.BaseURL+"/agents/:name/credentials", wrapper.RotateAgentCredentials, options.OperationMiddlewares["rotateAgentCredentials"]...)
 	router.GET(options.BaseURL+"/environments", wrapper.ListEnvironments, options.OperationMiddlewares["listEnvironments"]...)
 	router.DELETE(options.BaseURL+"/environments/:name", wrapper.DeleteEnvironment, options.OperationMiddlewares["deleteEnvironment"]...)
 	router.GET(options.BaseURL+"/environments/:name", wrapper.GetEnvironment, options.OperationMiddlewares["getEnvironment"]...)
@@ -2124,12 +2984,37 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/resources/:name/metadata", wrapper.GetResourceMetadata, options.OperationMiddlewares["getResourceMetadata"]...)
 	router.GET(options.BaseURL+"/agents/:name/access", wrapper.GetAgentAccess, options.OperationMiddlewares["getAgentAccess"]...)
 	router.GET(options.BaseURL+"/resources/:name/access", wrapper.ListResourceCallers, options.OperationMiddlewares["listResourceCallers"]...)
+	router.GET(options.BaseURL+"/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/drift", wrapper.ListDrift, options.OperationMiddlewares["listDrift"]...)
+	router.POST(options.BaseURL+"/drift/repair", wrapper.RepairDrift, options.OperationMiddlewares["repairDrift"]...)
 	router.GET(options.BaseURL+"/bundles/:scope", wrapper.GetBundle, options.OperationMiddlewares["getBundle"]...)
 	router.GET(options.BaseURL+"/revision", wrapper.GetRevision, options.OperationMiddlewares["getRevision"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Healthz, options.OperationMiddlewares["healthz"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.Readyz, options.OperationMiddlewares["readyz"]...)
 
 }
+
+type AcceptedAgentResponseHeaders struct {
+	ETag       *string
+	Location   *string
+	RetryAfter *int
+}
+type AcceptedAgentJSONResponse struct {
+	Body Agent
+
+	Headers AcceptedAgentResponseHeaders
+}
+
+type ChangedAgentResponseHeaders struct {
+	ETag *string
+}
+type ChangedAgentJSONResponse struct {
+	Body Agent
+
+	Headers ChangedAgentResponseHeaders
+}
+
+type DryRunAnswerJSONResponse DryRun
 
 type ProblemApplicationProblemPlusJSONResponse Problem
 
@@ -2179,6 +3064,20 @@ type DeleteAgentTypeRequestObject struct {
 
 type DeleteAgentTypeResponseObject interface {
 	VisitDeleteAgentTypeResponse(w http.ResponseWriter) error
+}
+
+type DeleteAgentType200JSONResponse struct{ DryRunAnswerJSONResponse }
+
+func (response DeleteAgentType200JSONResponse) VisitDeleteAgentTypeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteAgentType204Response struct {
@@ -2391,17 +3290,55 @@ func (response ListAgentsdefaultApplicationProblemPlusJSONResponse) VisitListAge
 }
 
 type CreateAgentRequestObject struct {
-	Body *CreateAgentJSONRequestBody
+	Params CreateAgentParams
+	Body   *CreateAgentJSONRequestBody
 }
 
 type CreateAgentResponseObject interface {
 	VisitCreateAgentResponse(w http.ResponseWriter) error
 }
 
+type CreateAgent200ResponseHeaders struct {
+	CacheControl        *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
+}
+
+type CreateAgent200JSONResponse struct {
+	Body    PendingAgent
+	Headers CreateAgent200ResponseHeaders
+}
+
+func (response CreateAgent200JSONResponse) VisitCreateAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateAgent201ResponseHeaders struct {
-	CacheControl *string
-	ETag         *string
-	Location     *string
+	CacheControl        *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 type CreateAgent201JSONResponse struct {
@@ -2422,10 +3359,53 @@ func (response CreateAgent201JSONResponse) VisitCreateAgentResponse(w http.Respo
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
 	}
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAgent202ResponseHeaders struct {
+	CacheControl        *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
+	RetryAfter          *int
+}
+
+type CreateAgent202JSONResponse struct {
+	Body    PendingAgent
+	Headers CreateAgent202ResponseHeaders
+}
+
+func (response CreateAgent202JSONResponse) VisitCreateAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2448,12 +3428,54 @@ func (response CreateAgentdefaultApplicationProblemPlusJSONResponse) VisitCreate
 }
 
 type DeleteAgentRequestObject struct {
-	Name   string `json:"name"`
+	Name   AgentRef `json:"name"`
 	Params DeleteAgentParams
 }
 
 type DeleteAgentResponseObject interface {
 	VisitDeleteAgentResponse(w http.ResponseWriter) error
+}
+
+type DeleteAgent200JSONResponse struct{ DryRunAnswerJSONResponse }
+
+func (response DeleteAgent200JSONResponse) VisitDeleteAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAgent202ResponseHeaders struct {
+	Location   *string
+	RetryAfter *int
+}
+
+type DeleteAgent202JSONResponse struct {
+	Body    Agent
+	Headers DeleteAgent202ResponseHeaders
+}
+
+func (response DeleteAgent202JSONResponse) VisitDeleteAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteAgent204Response struct {
@@ -2482,7 +3504,7 @@ func (response DeleteAgentdefaultApplicationProblemPlusJSONResponse) VisitDelete
 }
 
 type GetAgentRequestObject struct {
-	Name   string `json:"name"`
+	Name   AgentRef `json:"name"`
 	Params GetAgentParams
 }
 
@@ -2491,7 +3513,8 @@ type GetAgentResponseObject interface {
 }
 
 type GetAgent200ResponseHeaders struct {
-	ETag *string
+	ETag       *string
+	RetryAfter *int
 }
 
 type GetAgent200JSONResponse struct {
@@ -2508,6 +3531,9 @@ func (response GetAgent200JSONResponse) VisitGetAgentResponse(w http.ResponseWri
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -2547,8 +3573,76 @@ func (response GetAgentdefaultApplicationProblemPlusJSONResponse) VisitGetAgentR
 	return err
 }
 
+type PatchAgentRequestObject struct {
+	Name                              AgentRef `json:"name"`
+	Params                            PatchAgentParams
+	JSONBody                          *PatchAgentJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *PatchAgentApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchAgentResponseObject interface {
+	VisitPatchAgentResponse(w http.ResponseWriter) error
+}
+
+type PatchAgent200JSONResponse struct{ ChangedAgentJSONResponse }
+
+func (response PatchAgent200JSONResponse) VisitPatchAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAgent202JSONResponse struct{ AcceptedAgentJSONResponse }
+
+func (response PatchAgent202JSONResponse) VisitPatchAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAgentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PatchAgentdefaultApplicationProblemPlusJSONResponse) VisitPatchAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetAgentAccessRequestObject struct {
-	Name   string `json:"name"`
+	Name   AgentRef `json:"name"`
 	Params GetAgentAccessParams
 }
 
@@ -2586,6 +3680,337 @@ type GetAgentAccessdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetAgentAccessdefaultApplicationProblemPlusJSONResponse) VisitGetAgentAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateAgentCredentialsRequestObject struct {
+	Name   AgentRef `json:"name"`
+	Params RotateAgentCredentialsParams
+	Body   *RotateAgentCredentialsJSONRequestBody
+}
+
+type RotateAgentCredentialsResponseObject interface {
+	VisitRotateAgentCredentialsResponse(w http.ResponseWriter) error
+}
+
+type RotateAgentCredentials200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type RotateAgentCredentials200JSONResponse struct {
+	Body    RegisteredAgent
+	Headers RotateAgentCredentials200ResponseHeaders
+}
+
+func (response RotateAgentCredentials200JSONResponse) VisitRotateAgentCredentialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateAgentCredentials202ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+	Location     *string
+	RetryAfter   *int
+}
+
+type RotateAgentCredentials202JSONResponse struct {
+	Body    PendingAgent
+	Headers RotateAgentCredentials202ResponseHeaders
+}
+
+func (response RotateAgentCredentials202JSONResponse) VisitRotateAgentCredentialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateAgentCredentialsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateAgentCredentialsdefaultApplicationProblemPlusJSONResponse) VisitRotateAgentCredentialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeAgentRequestObject struct {
+	Name   AgentRef `json:"name"`
+	Params ResumeAgentParams
+	Body   *ResumeAgentJSONRequestBody
+}
+
+type ResumeAgentResponseObject interface {
+	VisitResumeAgentResponse(w http.ResponseWriter) error
+}
+
+type ResumeAgent200JSONResponse struct{ ChangedAgentJSONResponse }
+
+func (response ResumeAgent200JSONResponse) VisitResumeAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeAgent202JSONResponse struct{ AcceptedAgentJSONResponse }
+
+func (response ResumeAgent202JSONResponse) VisitResumeAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeAgentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeAgentdefaultApplicationProblemPlusJSONResponse) VisitResumeAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendAgentRequestObject struct {
+	Name   AgentRef `json:"name"`
+	Params SuspendAgentParams
+	Body   *SuspendAgentJSONRequestBody
+}
+
+type SuspendAgentResponseObject interface {
+	VisitSuspendAgentResponse(w http.ResponseWriter) error
+}
+
+type SuspendAgent200JSONResponse struct{ ChangedAgentJSONResponse }
+
+func (response SuspendAgent200JSONResponse) VisitSuspendAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendAgent202JSONResponse struct{ AcceptedAgentJSONResponse }
+
+func (response SuspendAgent202JSONResponse) VisitSuspendAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendAgentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SuspendAgentdefaultApplicationProblemPlusJSONResponse) VisitSuspendAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TransferAgentRequestObject struct {
+	Name   AgentRef `json:"name"`
+	Params TransferAgentParams
+	Body   *TransferAgentJSONRequestBody
+}
+
+type TransferAgentResponseObject interface {
+	VisitTransferAgentResponse(w http.ResponseWriter) error
+}
+
+type TransferAgent200JSONResponse struct{ ChangedAgentJSONResponse }
+
+func (response TransferAgent200JSONResponse) VisitTransferAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TransferAgent202JSONResponse struct{ AcceptedAgentJSONResponse }
+
+func (response TransferAgent202JSONResponse) VisitTransferAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TransferAgentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TransferAgentdefaultApplicationProblemPlusJSONResponse) VisitTransferAgentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse AuditPage
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2691,6 +4116,84 @@ func (response GetBundledefaultApplicationProblemPlusJSONResponse) VisitGetBundl
 	return err
 }
 
+type ListDriftRequestObject struct {
+	Params ListDriftParams
+}
+
+type ListDriftResponseObject interface {
+	VisitListDriftResponse(w http.ResponseWriter) error
+}
+
+type ListDrift200JSONResponse DriftPage
+
+func (response ListDrift200JSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDriftdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDriftdefaultApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RepairDriftRequestObject struct {
+	Body *RepairDriftJSONRequestBody
+}
+
+type RepairDriftResponseObject interface {
+	VisitRepairDriftResponse(w http.ResponseWriter) error
+}
+
+type RepairDrift202JSONResponse QueuedRepairs
+
+func (response RepairDrift202JSONResponse) VisitRepairDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RepairDriftdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RepairDriftdefaultApplicationProblemPlusJSONResponse) VisitRepairDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEnvironmentsRequestObject struct {
 	Params ListEnvironmentsParams
 }
@@ -2737,6 +4240,20 @@ type DeleteEnvironmentRequestObject struct {
 
 type DeleteEnvironmentResponseObject interface {
 	VisitDeleteEnvironmentResponse(w http.ResponseWriter) error
+}
+
+type DeleteEnvironment200JSONResponse struct{ DryRunAnswerJSONResponse }
+
+func (response DeleteEnvironment200JSONResponse) VisitDeleteEnvironmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteEnvironment204Response struct {
@@ -3045,6 +4562,20 @@ type DeleteResourceRequestObject struct {
 
 type DeleteResourceResponseObject interface {
 	VisitDeleteResourceResponse(w http.ResponseWriter) error
+}
+
+type DeleteResource200JSONResponse struct{ DryRunAnswerJSONResponse }
+
+func (response DeleteResource200JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteResource204Response struct {
@@ -3447,6 +4978,20 @@ type DeleteTeamResponseObject interface {
 	VisitDeleteTeamResponse(w http.ResponseWriter) error
 }
 
+type DeleteTeam200JSONResponse struct{ DryRunAnswerJSONResponse }
+
+func (response DeleteTeam200JSONResponse) VisitDeleteTeamResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteTeam204Response struct {
 }
 
@@ -3643,12 +5188,36 @@ type StrictServerInterface interface {
 	// GetAgent Read an agent
 	// (GET /agents/{name})
 	GetAgent(ctx context.Context, request GetAgentRequestObject) (GetAgentResponseObject, error)
+	// PatchAgent Change an agent
+	// (PATCH /agents/{name})
+	PatchAgent(ctx context.Context, request PatchAgentRequestObject) (PatchAgentResponseObject, error)
 	// GetAgentAccess May this agent make this call
 	// (GET /agents/{name}/access)
 	GetAgentAccess(ctx context.Context, request GetAgentAccessRequestObject) (GetAgentAccessResponseObject, error)
+	// RotateAgentCredentials Give an agent new credentials
+	// (POST /agents/{name}/credentials)
+	RotateAgentCredentials(ctx context.Context, request RotateAgentCredentialsRequestObject) (RotateAgentCredentialsResponseObject, error)
+	// ResumeAgent Resume a suspended agent
+	// (POST /agents/{name}/resume)
+	ResumeAgent(ctx context.Context, request ResumeAgentRequestObject) (ResumeAgentResponseObject, error)
+	// SuspendAgent Suspend an agent
+	// (POST /agents/{name}/suspend)
+	SuspendAgent(ctx context.Context, request SuspendAgentRequestObject) (SuspendAgentResponseObject, error)
+	// TransferAgent Give an agent to another team
+	// (POST /agents/{name}/transfer)
+	TransferAgent(ctx context.Context, request TransferAgentRequestObject) (TransferAgentResponseObject, error)
+	// ListAudit Who did what
+	// (GET /audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
 	// GetBundle Download the scope's OPA bundle
 	// (GET /bundles/{scope})
 	GetBundle(ctx context.Context, request GetBundleRequestObject) (GetBundleResponseObject, error)
+	// ListDrift Where a provider differs from the registry
+	// (GET /drift)
+	ListDrift(ctx context.Context, request ListDriftRequestObject) (ListDriftResponseObject, error)
+	// RepairDrift Bring agents that differ to what the registry says
+	// (POST /drift/repair)
+	RepairDrift(ctx context.Context, request RepairDriftRequestObject) (RepairDriftResponseObject, error)
 	// ListEnvironments List environments
 	// (GET /environments)
 	ListEnvironments(ctx context.Context, request ListEnvironmentsRequestObject) (ListEnvironmentsResponseObject, error)
@@ -3866,8 +5435,10 @@ func (sh *strictHandler) ListAgents(ctx echo.Context, params ListAgentsParams) e
 }
 
 // CreateAgent operation middleware
-func (sh *strictHandler) CreateAgent(ctx echo.Context) error {
+func (sh *strictHandler) CreateAgent(ctx echo.Context, params CreateAgentParams) error {
 	var request CreateAgentRequestObject
+
+	request.Params = params
 
 	var body CreateAgentJSONRequestBody
 	var err error
@@ -3912,7 +5483,7 @@ func (sh *strictHandler) CreateAgent(ctx echo.Context) error {
 }
 
 // DeleteAgent operation middleware
-func (sh *strictHandler) DeleteAgent(ctx echo.Context, name string, params DeleteAgentParams) error {
+func (sh *strictHandler) DeleteAgent(ctx echo.Context, name AgentRef, params DeleteAgentParams) error {
 	var request DeleteAgentRequestObject
 
 	request.Name = name
@@ -3938,7 +5509,7 @@ func (sh *strictHandler) DeleteAgent(ctx echo.Context, name string, params Delet
 }
 
 // GetAgent operation middleware
-func (sh *strictHandler) GetAgent(ctx echo.Context, name string, params GetAgentParams) error {
+func (sh *strictHandler) GetAgent(ctx echo.Context, name AgentRef, params GetAgentParams) error {
 	var request GetAgentRequestObject
 
 	request.Name = name
@@ -3963,8 +5534,84 @@ func (sh *strictHandler) GetAgent(ctx echo.Context, name string, params GetAgent
 	return nil
 }
 
+// PatchAgent operation middleware
+func (sh *strictHandler) PatchAgent(ctx echo.Context, name AgentRef, params PatchAgentParams) error {
+	var request PatchAgentRequestObject
+
+	request.Name = name
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body PatchAgentJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body PatchAgentApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchAgent(ctx.Request().Context(), request.(PatchAgentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchAgent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchAgentResponseObject); ok {
+		return validResponse.VisitPatchAgentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetAgentAccess operation middleware
-func (sh *strictHandler) GetAgentAccess(ctx echo.Context, name string, params GetAgentAccessParams) error {
+func (sh *strictHandler) GetAgentAccess(ctx echo.Context, name AgentRef, params GetAgentAccessParams) error {
 	var request GetAgentAccessRequestObject
 
 	request.Name = name
@@ -3983,6 +5630,230 @@ func (sh *strictHandler) GetAgentAccess(ctx echo.Context, name string, params Ge
 		return err
 	} else if validResponse, ok := response.(GetAgentAccessResponseObject); ok {
 		return validResponse.VisitGetAgentAccessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateAgentCredentials operation middleware
+func (sh *strictHandler) RotateAgentCredentials(ctx echo.Context, name AgentRef, params RotateAgentCredentialsParams) error {
+	var request RotateAgentCredentialsRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body RotateAgentCredentialsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateAgentCredentials(ctx.Request().Context(), request.(RotateAgentCredentialsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateAgentCredentials")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateAgentCredentialsResponseObject); ok {
+		return validResponse.VisitRotateAgentCredentialsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeAgent operation middleware
+func (sh *strictHandler) ResumeAgent(ctx echo.Context, name AgentRef, params ResumeAgentParams) error {
+	var request ResumeAgentRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body ResumeAgentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeAgent(ctx.Request().Context(), request.(ResumeAgentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeAgent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeAgentResponseObject); ok {
+		return validResponse.VisitResumeAgentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SuspendAgent operation middleware
+func (sh *strictHandler) SuspendAgent(ctx echo.Context, name AgentRef, params SuspendAgentParams) error {
+	var request SuspendAgentRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body SuspendAgentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SuspendAgent(ctx.Request().Context(), request.(SuspendAgentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SuspendAgent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SuspendAgentResponseObject); ok {
+		return validResponse.VisitSuspendAgentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TransferAgent operation middleware
+func (sh *strictHandler) TransferAgent(ctx echo.Context, name AgentRef, params TransferAgentParams) error {
+	var request TransferAgentRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body TransferAgentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TransferAgent(ctx.Request().Context(), request.(TransferAgentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TransferAgent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TransferAgentResponseObject); ok {
+		return validResponse.VisitTransferAgentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx echo.Context, params ListAuditParams) error {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx.Request().Context(), request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		return validResponse.VisitListAuditResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4009,6 +5880,80 @@ func (sh *strictHandler) GetBundle(ctx echo.Context, scope string, params GetBun
 		return err
 	} else if validResponse, ok := response.(GetBundleResponseObject); ok {
 		return validResponse.VisitGetBundleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDrift operation middleware
+func (sh *strictHandler) ListDrift(ctx echo.Context, params ListDriftParams) error {
+	var request ListDriftRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDrift(ctx.Request().Context(), request.(ListDriftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDrift")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDriftResponseObject); ok {
+		return validResponse.VisitListDriftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RepairDrift operation middleware
+func (sh *strictHandler) RepairDrift(ctx echo.Context) error {
+	var request RepairDriftRequestObject
+
+	var body RepairDriftJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RepairDrift(ctx.Request().Context(), request.(RepairDriftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RepairDrift")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RepairDriftResponseObject); ok {
+		return validResponse.VisitRepairDriftResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -13,7 +13,9 @@ default allow := false
 
 allow if {
 	token.current
+	issued_since
 	facts.agent.suspended == false
+	in_term
 	deployed
 	admitted
 	permitted
@@ -31,6 +33,11 @@ denials contains {"tier": "platform", "id": "token", "code": "token_expired"} if
 	not token.current
 }
 
+denials contains {"tier": "platform", "id": "token", "code": "token_revoked"} if {
+	facts.agent
+	not issued_since
+}
+
 denials contains {"tier": "platform", "id": "registry", "code": "registry_stale"} if {
 	transport.claims
 	not facts.readable
@@ -43,6 +50,11 @@ denials contains {"tier": "platform", "id": "agent", "code": "agent_unknown"} if
 }
 
 denials contains {"tier": "platform", "id": "agent", "code": "agent_suspended"} if facts.agent.suspended
+
+denials contains {"tier": "platform", "id": "agent", "code": "agent_expired"} if {
+	facts.agent
+	not in_term
+}
 
 denials contains {"tier": "platform", "id": "resource", "code": "resource_unknown"} if {
 	transport.claims
@@ -70,6 +82,22 @@ both_known if {
 	facts.resource
 }
 
+# The agent's term is over at the very moment. The registry alone says when: a
+# token knows nothing of it.
+in_term if is_null(facts.agent.expires_at)
+
+in_term if time.now_ns() < facts.agent.expires_at
+
+# Where the agent's tokens were revoked, one counts that says it was issued since.
+# Issuers round `iat` down to the second: within that of the revocation none does.
+issued_since if is_null(facts.agent.valid_after)
+
+issued_since if {
+	issued := transport.claims.iat
+	is_number(issued)
+	issued * 1000000000 >= facts.agent.valid_after
+}
+
 deployed if facts.agent.environment in facts.resource.environments
 
 admitted if facts.agent.team == facts.resource.team
@@ -86,22 +114,29 @@ admitted if {
 	facts.agent.agent_type in facts.resource.access.agent_types
 }
 
-# Of the token's claims `permissions` alone counts, never `scope`.
 permitted if {
 	every permission in facts.resource.required_permissions {
-		permission in transport.permissions
+		holds(permission)
 	}
 	permitted_by_type
 }
 
-permitted_by_type if type_permissions[facts.resource.type] in transport.permissions
+permitted_by_type if holds(type_permissions[facts.resource.type])
 
 permitted_by_type if {
 	facts.resource.type == "data_source"
-	data_source_permission in transport.permissions
+	holds(data_source_permission)
 }
 
 permitted_by_type if facts.resource.type == "service"
+
+# The agent holds what its token says and the registry still does: a scope that
+# was taken away counts no more, whatever tokens are about. Of the token's claims
+# `permissions` alone counts, never `scope`.
+holds(permission) if {
+	permission in transport.permissions
+	permission in facts.agent.scopes
+}
 
 type_permissions := {
 	"skill": "skills:invoke",

@@ -53,6 +53,72 @@ rows["agent: claims that contradict the registry"] := {
 
 rows["agent: suspended"] := {"set": {"agent": {"suspended": true}}, "want": ["agent_suspended"]}
 
+rows["agent: expired this moment"] := {"set": {"agent": {"expires_at": 1700000000000000000}}, "want": ["agent_expired"]}
+
+rows["agent: expired a nanosecond ago"] := {"set": {"agent": {"expires_at": 1699999999999999999}}, "want": ["agent_expired"]}
+
+rows["agent: expires in a nanosecond"] := {"set": {"agent": {"expires_at": 1700000000000000001}}, "want": []}
+
+rows["agent: expires in half a nanosecond"] := {"set": {"agent": {"expires_at": 1700000000000000000.5}}, "want": []}
+
+rows["agent: expires beyond any clock"] := {"set": {"agent": {"expires_at": 9223372036854775807}}, "want": []}
+
+rows["agent: expired before any clock"] := {"set": {"agent": {"expires_at": -9223372036854775808}}, "want": ["agent_expired"]}
+
+rows["agent: expired, and has a token that says otherwise"] := {
+	"set": {"agent": {"expires_at": 1}, "claims": {"expires_at": null, "iat": 1700000000, "exp": 4102444800}},
+	"want": ["agent_expired"],
+}
+
+rows["agent: its tokens were revoked, and this one was issued at that moment"] := {
+	"set": {"agent": {"valid_after": 1699999999000000000}, "claims": {"iat": 1699999999}},
+	"want": [],
+}
+
+rows["agent: its tokens were revoked within the second in which this one was issued"] := {
+	"set": {"agent": {"valid_after": 1699999999000000001}, "claims": {"iat": 1699999999}},
+	"want": ["token_revoked"],
+}
+
+rows["agent: its tokens were revoked a second after this one was issued"] := {
+	"set": {"agent": {"valid_after": 1699999999000000000}, "claims": {"iat": 1699999998}},
+	"want": ["token_revoked"],
+}
+
+rows["agent: its tokens were revoked, and this one was issued a fraction earlier"] := {
+	"set": {"agent": {"valid_after": 1699999999500000000}, "claims": {"iat": 1699999999.499999}},
+	"want": ["token_revoked"],
+}
+
+rows["agent: its tokens were revoked, and this one was issued at that fraction"] := {
+	"set": {"agent": {"valid_after": 1699999999500000000}, "claims": {"iat": 1699999999.5}},
+	"want": [],
+}
+
+rows["agent: its tokens were revoked, and this one does not say when it was issued"] := {
+	"set": {"agent": {"valid_after": 0}},
+	"without": ["claims/iat"],
+	"want": ["token_revoked"],
+}
+
+rows[sprintf("agent: its tokens were revoked, and this one was issued at %v", [iat])] := {
+	"set": {"agent": {"valid_after": 0}, "claims": {"iat": iat}},
+	"want": ["token_revoked"],
+} if {
+	some iat in [null, false, true, "1700000000", "2100-01-01T00:00:00Z", [1700000000], {"iat": 1700000000}, -1]
+}
+
+rows["agent: its tokens were revoked for good"] := {
+	"set": {"agent": {"valid_after": 9223372036854775807}, "claims": {"iat": 1700000000}},
+	"want": ["token_revoked"],
+}
+
+rows[sprintf("agent: no token was revoked, and this one was issued at %v", [iat])] := {"set": {"claims": {"iat": iat}}, "want": []} if {
+	some iat in [0, 1700000000, 4102444800, null, "yesterday"]
+}
+
+rows["agent: no token was revoked, and this one does not say when it was issued"] := {"without": ["claims/iat"], "want": []}
+
 rows["resource: unknown"] := {"set": {"name": "nothing"}, "want": ["resource_unknown"]}
 
 rows["resource: empty name"] := {"set": {"name": ""}, "want": ["resource_unknown"]}
@@ -131,6 +197,27 @@ rows["permissions: in other letters"] := {
 	"want": ["missing_permission"],
 }
 
+rows["permissions: the resource's was taken from the agent"] := {"set": {"agent": {"scopes": ["skills:invoke"]}}, "want": ["missing_permission"]}
+
+rows["permissions: the type's was taken from the agent"] := {"set": {"agent": {"scopes": ["hello:say"]}}, "want": ["missing_permission"]}
+
+rows["permissions: all were taken from the agent"] := {"set": {"agent": {"scopes": []}}, "want": ["missing_permission"]}
+
+rows["permissions: the agent's alone, in no token yet"] := {
+	"set": {"agent": {"scopes": ["hello:say", "skills:invoke", "hello:shout"]}, "resource": {"required_permissions": ["hello:shout"]}},
+	"want": ["missing_permission"],
+}
+
+rows["permissions: one of each, and none of both"] := {
+	"set": {"agent": {"scopes": ["hello:say"]}, "claims": {"permissions": ["skills:invoke"]}},
+	"want": ["missing_permission"],
+}
+
+rows["permissions: none is needed where the agent has none"] := {
+	"set": {"agent": {"scopes": []}, "resource": {"type": "service", "required_permissions": []}, "claims": {"permissions": []}},
+	"want": [],
+}
+
 rows["grants: explicit"] := {"set": {"environment": {"grants": "explicit"}}, "want": ["no_grant"]}
 
 rows["grants: a word that we do not know"] := {"set": {"environment": {"grants": "everything"}}, "want": ["no_grant"]}
@@ -146,15 +233,27 @@ rows["grants: explicit, and a denial"] := {
 rows["all that can hold of a known agent and resource"] := {
 	"set": {
 		"claims": {"exp": 0, "permissions": []},
-		"agent": {"suspended": true},
+		"agent": {"suspended": true, "expires_at": 0, "valid_after": 0},
 		"resource": {"environments": [], "access": {"teams": []}},
 		"environment": {"grants": "explicit"},
 	},
-	"want": ["access_denied", "agent_suspended", "environment_mismatch", "missing_permission", "token_expired"],
+	"want": [
+		"access_denied",
+		"agent_expired",
+		"agent_suspended",
+		"environment_mismatch",
+		"missing_permission",
+		"token_expired",
+		"token_revoked",
+	],
 }
 
 rows["an unknown agent lacks no permission"] := {
-	"set": {"claims": {"sub": "bob@clients", "permissions": []}, "resource": {"environments": [], "access": {"teams": []}}},
+	"set": {
+		"claims": {"sub": "bob@clients", "permissions": []},
+		"agent": {"expires_at": 0, "valid_after": 0},
+		"resource": {"environments": [], "access": {"teams": []}},
+	},
 	"want": ["agent_unknown"],
 }
 
@@ -173,7 +272,7 @@ rows[concat(" ", ["registry without", path])] := {"without": [path], "want": ["r
 	some path in ["meta", "meta/layout", "meta/revision", "environment", "environment/name"]
 }
 
-rows["registry of another layout"] := {"set": {"meta": {"layout": 2}}, "want": ["registry_stale"]}
+rows["registry of another layout"] := {"set": {"meta": {"layout": 1}}, "want": ["registry_stale"]}
 
 rows["registry of a layout that is text"] := {"set": {"meta": {"layout": "1"}}, "want": ["registry_stale"]}
 
@@ -194,11 +293,21 @@ rows[concat(" ", ["agent without", field])] := {"without": [concat("/", ["agent"
 }
 
 rows[concat(" ", ["agent with null for", field])] := {"set": {"agent": {field: null}}, "want": ["agent_unknown"]} if {
-	some field in ["id", "name", "team", "agent_type", "suspended"]
+	some field in ["id", "name", "team", "agent_type", "suspended", "scopes"]
 }
 
 rows[concat(" ", ["agent with empty", field])] := {"set": {"agent": {field: ""}}, "want": ["agent_unknown"]} if {
-	some field in ["id", "name", "team", "agent_type", "suspended"]
+	some field in ["id", "name", "team", "agent_type", "suspended", "scopes", "expires_at", "valid_after"]
+}
+
+# What is no moment is not taken for none.
+rows[sprintf("agent with %v for %s", [value, field])] := {"set": {"agent": {field: value}}, "want": ["agent_unknown"]} if {
+	some field in ["expires_at", "valid_after"]
+	some value in [false, true, "null", "9223372036854775807", "2100-01-01T00:00:00Z", [], [4102444800000000000], {}]
+}
+
+rows[sprintf("agent with %v for scopes", [value])] := {"set": {"agent": {"scopes": value}}, "want": ["agent_unknown"]} if {
+	some value in ["hello:say skills:invoke", {"a": "hello:say", "b": "skills:invoke"}, true, 2]
 }
 
 rows["agent that is null"] := {"set": {"agent": null}, "want": ["agent_unknown"]}
@@ -249,6 +358,7 @@ all_permissions := {"skills:invoke", "tools:access", "data:read", "data:write"}
 rows[sprintf("%s asks for %s on %q", [type, permission, method])] := {
 	"set": {
 		"method": method,
+		"agent": {"scopes": [p | some p in all_permissions]},
 		"resource": {"type": type, "required_permissions": []},
 		"claims": {"permissions": [permission]},
 	},
@@ -261,6 +371,7 @@ rows[sprintf("%s asks for %s on %q", [type, permission, method])] := {
 rows[sprintf("%s is content with nothing but %s on %q", [type, permission, method])] := {
 	"set": {
 		"method": method,
+		"agent": {"scopes": [p | some p in all_permissions]},
 		"resource": {"type": type, "required_permissions": []},
 		"claims": {"permissions": [p | some p in (all_permissions - {permission})]},
 	},
@@ -282,17 +393,19 @@ rows["service asks for what the resource says"] := {
 
 test_program[name] if {
 	some name, row in rows
-	decided(row, fixture.program(fixture.changed(row)))
+	w := fixture.changed(row)
+	decided(row, w, fixture.program(w))
 }
 
 test_envoy[name] if {
 	some name, row in rows
-	decided(row, fixture.envoy(fixture.changed(row)))
+	w := fixture.changed(row)
+	decided(row, w, fixture.envoy(w))
 }
 
-decided(row, asked) if {
+decided(row, w, asked) if {
 	d := authz.decision with input as asked
-		with data.registry as fixture.registry(fixture.changed(row))
+		with data.registry as fixture.registry(w)
 		with time.now_ns as fixture.now
 	[reason.code | some reason in d.reasons] == row.want
 	allows(d) == is_allowed(row)

@@ -110,6 +110,15 @@ answers["no_verified_token"] := {
 	"headers": {"www-authenticate": `Bearer realm="credence"`},
 }
 
+answers["token_revoked"] := {
+	"change": {"agent": {"valid_after": 1700000000000000000}},
+	"status": 401,
+	"code": "invalid_token",
+	"headers": {"www-authenticate": `Bearer realm="credence", error="invalid_token"`},
+}
+
+answers["agent_expired"] := {"change": {"agent": {"expires_at": 0}}, "status": 403, "code": "call_denied", "headers": {}}
+
 answers["registry_stale"] := {
 	"change": {"meta": {"layout": 0}},
 	"status": 503,
@@ -136,6 +145,8 @@ test_answer[code] if {
 test_which_status_comes_first if {
 	decision(changed({"claims": {"exp": 0}, "meta": {"layout": 0}})).http_status == 401
 	decision(changed({"meta": {"layout": 0}, "agent": {"suspended": true}})).http_status == 503
+	decision(changed({"agent": {"suspended": true, "valid_after": 1700000000000000000}})).http_status == 401
+	decision(changed({"meta": {"layout": 0}, "agent": {"valid_after": 1700000000000000000}})).http_status == 503
 }
 
 test_a_denial_names_no_one_to_the_resource if {

@@ -19,10 +19,10 @@ import (
 const (
 	// Version grows with every change of the modules: a registry takes no
 	// policy that is older than its own.
-	Version = 1
+	Version = 2
 	// Layout is the layout of the data that the modules read below
 	// data.registry.
-	Layout = 1
+	Layout = 2
 	// EntryPoint is the path of the decision, for the Data API and
 	// opa-envoy-plugin.
 	EntryPoint = "mcp/authz/decision"

@@ -56,6 +56,9 @@ fault := invalid_token if {
 	not transport.claims
 } else := invalid_token if {
 	not token.current
+} else := invalid_token if {
+	facts.agent
+	not issued_since
 } else := {"status": 503, "code": "registry_stale", "title": "Registry stale"} if {
 	not facts.readable
 } else := {"status": 403, "code": "call_denied", "title": "Call denied"}

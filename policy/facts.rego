@@ -8,7 +8,7 @@ import data.registry
 
 # Data of another layout, or half of it, is not decided on.
 readable if {
-	registry.meta.layout == 1
+	registry.meta.layout == 2
 	is_number(registry.meta.revision)
 	is_string(registry.environment.name)
 }
@@ -22,6 +22,9 @@ agent := {
 	"agent_type": record.agent_type,
 	"environment": registry.environment.name,
 	"suspended": record.suspended,
+	"scopes": record.scopes,
+	"expires_at": record.expires_at,
+	"valid_after": record.valid_after,
 	"labels": record.labels,
 } if {
 	readable
@@ -33,7 +36,16 @@ agent := {
 	is_string(record.agent_type)
 	not "" in [record.id, record.name, record.team, record.agent_type]
 	is_boolean(record.suspended)
+	is_array(record.scopes)
+	is_moment(record.expires_at)
+	is_moment(record.valid_after)
 }
+
+# A moment is a number of nanoseconds since 1970, as time.now_ns has it, or null
+# for none. That there is none is said: what is not there is not known to be none.
+is_moment(value) if is_number(value)
+
+is_moment(value) if is_null(value)
 
 # The name finds a resource, and nothing else does.
 resource := {

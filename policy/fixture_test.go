@@ -20,7 +20,7 @@ func fixture() object {
 		"meta":        object{"scope": "production", "epoch": "e1", "revision": 42, "layout": policy.Layout},
 		"environment": object{"name": "production", "grants": "permissions", "max_staleness": "15m"},
 		"agents": sharded(object{
-			"alice@clients": object{"id": "0197-alice", "name": "alice", "team": "red", "agent_type": "support", "suspended": false, "labels": object{}},
+			"alice@clients": object{"id": "0197-alice", "name": "alice", "team": "red", "agent_type": "support", "suspended": false, "scopes": []any{"hello:say", "skills:invoke"}, "expires_at": nil, "valid_after": nil, "labels": object{}},
 		}),
 		"resources": sharded(object{
 			"hello": object{
@@ -59,7 +59,7 @@ func population(n int) object {
 	agents, resources := data["agents"].(object), data["resources"].(object)
 	for i := range n {
 		subject, name := fmt.Sprintf("client-%d@clients", i), fmt.Sprintf("skill-%d", i)
-		put(agents, subject, object{"id": fmt.Sprint(i), "name": fmt.Sprint("agent-", i), "team": "red", "agent_type": "support", "suspended": false, "labels": object{}})
+		put(agents, subject, object{"id": fmt.Sprint(i), "name": fmt.Sprint("agent-", i), "team": "red", "agent_type": "support", "suspended": false, "scopes": []any{"skills:invoke"}, "expires_at": never * 1_000_000_000, "valid_after": 0, "labels": object{}})
 		put(resources, name, object{
 			"type": "skill", "team": "red", "data_classification": "low", "required_permissions": []any{},
 			"access":       object{"visibility": "team", "teams": []any{}, "agent_types": []any{}},

@@ -5,7 +5,7 @@ package mcp.fixture
 now := 1700000000000000000
 
 world := {
-	"meta": {"scope": "production", "epoch": "e1", "revision": 42, "layout": 1},
+	"meta": {"scope": "production", "epoch": "e1", "revision": 42, "layout": 2},
 	"environment": {"name": "production", "grants": "permissions", "max_staleness": "15m"},
 	"agent": {
 		"id": "0197-alice",
@@ -13,6 +13,9 @@ world := {
 		"team": "red",
 		"agent_type": "support",
 		"suspended": false,
+		"scopes": ["hello:say", "skills:invoke", "skills:list"],
+		"expires_at": null,
+		"valid_after": null,
 		"labels": {},
 	},
 	"resource": {
@@ -38,7 +41,7 @@ world := {
 # changed returns the world with what the row says: fields set, or taken away.
 changed(row) := json.remove(object.union(world, object.get(row, "set", {})), object.get(row, "without", []))
 
-# registry is the data of a world, in layout 1.
+# registry is the data of a world, in layout 2.
 registry(w) := object.union(object.filter(w, ["meta", "environment"]), {
 	"agents": {shard("alice@clients"): {"alice@clients": w.agent}},
 	"resources": {shard("hello"): {"hello": w.resource}},

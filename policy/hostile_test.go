@@ -2,8 +2,10 @@ package policy_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -34,6 +36,45 @@ func TestDecisionIsAlwaysDefined(t *testing.T) {
 		}
 		consistent(rt, got)
 	})
+}
+
+// Whatever stands where a moment should, an agent is let in by two kinds of value
+// alone: null, and a number on the right side of the clock or of the token's age.
+func TestNoDamagedMomentLetsAnybodyIn(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, "data.mcp.authz.decision.allow with input as input.asked with data.registry as input.registry", object{})
+	now := float64(time.Now().UnixNano())
+	rapid.Check(t, func(rt *rapid.T) {
+		draw := func(label string) any {
+			likely := []any{nil, json.Number("1700000000"), json.Number("1.7e18"), json.Number("4102444800000000000")}
+			if rapid.Bool().Draw(rt, "likely "+label) {
+				return rapid.SampledFrom(likely).Draw(rt, label)
+			}
+			return rapid.Custom(hostileValue(2)).Draw(rt, label)
+		}
+		data, asked := fixture(), input("alice@clients", "POST", "hello")
+		agent, token := record(data["agents"], "alice@clients").(object), asked["jwt"].(object)["payload"].(object)
+		agent["expires_at"], agent["valid_after"], token["iat"] = draw("expires_at"), draw("valid_after"), draw("iat")
+		got, err := e.eval(t.Context(), plain(t, object{"asked": asked, "registry": data}))
+		if err != nil {
+			rt.Fatalf("decide: %v", err)
+		}
+		inTerm := agent["expires_at"] == nil || number(agent["expires_at"]) > now
+		since := agent["valid_after"] == nil || number(token["iat"])*1e9 >= number(agent["valid_after"])
+		if got != (inTerm && since) {
+			rt.Errorf("expires_at %v, valid_after %v, iat %v: allow is %v", agent["expires_at"], agent["valid_after"], token["iat"], got)
+		}
+	})
+}
+
+// number is the value of a number, and nothing that compares for what is none.
+func number(v any) float64 {
+	n, ok := v.(json.Number)
+	if !ok {
+		return math.NaN()
+	}
+	f, _ := n.Float64() // infinite where it is too large
+	return f
 }
 
 func consistent(rt *rapid.T, decision any) {

@@ -62,7 +62,7 @@ func TestRego(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Abort(t.Context(), txn)
-	results, err := tester.NewRunner().SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).SetTimeout(time.Minute).RunTests(t.Context(), txn)
+	results, err := tester.NewRunner().SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).SetTimeout(5*time.Minute).RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,11 @@ default subject := ""
 
 subject := transport.subject
 
-default permissions := []
-
-permissions := transport.permissions
+# Those that count: the token has them, and the registry's agent too.
+permissions := [permission |
+	some permission in transport.permissions
+	permission in facts.agent.scopes
+]
 
 default environment := ""
 
@@ -36,6 +38,9 @@ default agent := {
 	"agent_type": "",
 	"environment": "",
 	"suspended": false,
+	"scopes": [],
+	"expires_at": null,
+	"valid_after": null,
 	"labels": {},
 }
 

@@ -19,6 +19,18 @@ test_fields_of_a_known_call if {
 	}
 }
 
+# Layers too see no permission that the agent holds no more.
+test_permissions_are_those_that_count if {
+	w := object.union(fixture.world, {
+		"agent": {"scopes": ["hello:say", "hello:shout"]},
+		"claims": {"permissions": ["skills:invoke", "hello:say", 7, null]},
+	})
+	every asked in [fixture.program(w), fixture.envoy(w)] {
+		r := request with input as asked with data.registry as fixture.registry(w)
+		r.permissions == ["hello:say"]
+	}
+}
+
 blank := {
 	"method": "",
 	"path": [],
@@ -32,6 +44,9 @@ blank := {
 		"agent_type": "",
 		"environment": "",
 		"suspended": false,
+		"scopes": [],
+		"expires_at": null,
+		"valid_after": null,
 		"labels": {},
 	},
 	"resource": {

@@ -16,10 +16,14 @@ import (
 // documents names the components that become files of their own.
 var documents = []struct{ component, name string }{
 	{"AgentRegistration", "agent-registration"},
+	{"AgentSwitch", "agent-switch"},
+	{"AgentTransfer", "agent-transfer"},
+	{"AgentRotation", "agent-rotation"},
 	{"EnvironmentDocument", "environment"},
 	{"AgentTypeDocument", "agent-type"},
 	{"TeamDocument", "team"},
 	{"ResourceDocument", "resource"},
+	{"DriftRepair", "drift-repair"},
 }
 
 func main() {

@@ -34,6 +34,10 @@ components:
     AgentTypeDocument: {type: object}
     TeamDocument: {type: object}
     ResourceDocument: {type: object}
+    AgentSwitch: {type: object}
+    AgentTransfer: {type: object}
+    AgentRotation: {type: object}
+    DriftRepair: {type: object}
 `
 
 const wantRegistration = `{

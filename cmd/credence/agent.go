@@ -19,8 +19,8 @@ func agentCommand(io streams, env lookup) *cobra.Command {
 func (d *developer) agentCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Register, show and delete agents",
-		Long: `Registers, shows and deletes agents on a server. Without --server and
+		Short: "Register, show, change and delete agents",
+		Long: `Registers, shows, changes and deletes agents on a server. Without --server and
 CREDENCE_SERVER it is the dev system of this directory or one above it.
 
 Exit codes: 0 done · 1 failed, a provider's refusal too · 2 wrong usage ·
@@ -28,7 +28,10 @@ Exit codes: 0 done · 1 failed, a provider's refusal too · 2 wrong usage ·
 7 unavailable, may work later`,
 	}
 	d.bind(cmd)
-	cmd.AddCommand(d.registerCommand(), d.getCommand(), d.listCommand(), d.deleteCommand())
+	cmd.AddCommand(
+		d.registerCommand(), d.adoptCommand(), d.getCommand(), d.listCommand(), d.changeCommand(), d.rotateCommand(),
+		d.suspendCommand(), d.resumeCommand(), d.transferCommand(), d.deleteCommand(),
+	)
 	return cmd
 }
 

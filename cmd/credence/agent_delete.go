@@ -15,7 +15,7 @@ import (
 )
 
 func (d *developer) deleteCommand() *cobra.Command {
-	var yes bool
+	var yes, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "delete NAME|ID…",
 		Short: "Decommission agents, for good",
@@ -29,6 +29,7 @@ terminal it asks first.`,
 		ValidArgsFunction: d.completeAgents,
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
 	cmd.RunE = interruptible(func(cmd *cobra.Command, args []string) error {
 		client, err := d.connect(cmd)
 		if err != nil {
@@ -38,16 +39,20 @@ terminal it asks first.`,
 		if err != nil {
 			return err
 		}
+		if dryRun {
+			return d.rehearseDelete(cmd.Context(), client, doomed)
+		}
 		if !yes && d.terminal(d.io.in) {
 			if err := d.confirm(doomed); err != nil {
 				return err
 			}
 		}
 		for _, a := range doomed {
-			if err := deleteOne(cmd.Context(), client, a); err != nil {
+			done, err := deleteOne(cmd.Context(), client, a)
+			if err != nil {
 				return err
 			}
-			if err := writeAll(d.io.out, []byte("deleted "+a.String()+"\n")); err != nil {
+			if err := writeAll(d.io.out, []byte(done+" "+a.String()+"\n")); err != nil {
 				return err
 			}
 		}
@@ -88,16 +93,37 @@ func find(ctx context.Context, client *apiclient.Client, refs []string) ([]named
 	return found, nil
 }
 
-func deleteOne(ctx context.Context, client *apiclient.Client, a named) error {
-	err := client.DeleteAgent(ctx, a.id)
-	if err == nil {
-		return nil
+// rehearseDelete says of each agent what deleting it would do.
+func (d *developer) rehearseDelete(ctx context.Context, client *apiclient.Client, doomed []named) error {
+	for _, a := range doomed {
+		answer, err := client.DecommissionAgent(ctx, a.id, apiclient.WriteOptions{DryRun: true})
+		if err != nil {
+			return fmt.Errorf("delete %s: %w", a, err)
+		}
+		if err := writeAll(d.io.out, []byte(a.String()+"\n")); err != nil {
+			return err
+		}
+		if err := d.printPlan(answer.Document, "table"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteOne deletes the agent and says what became of it.
+func deleteOne(ctx context.Context, client *apiclient.Client, a named) (done string, err error) {
+	answer, err := client.DecommissionAgent(ctx, a.id, apiclient.WriteOptions{})
+	switch {
+	case err == nil && answer.Accepted:
+		return "denied from now on, a provider has yet to follow:", nil
+	case err == nil:
+		return "deleted", nil
 	}
 	err = fmt.Errorf("delete %s: %w", a, err)
 	if errors.Is(err, registry.Unavailable) {
-		return advise(err, "This finishes it, and may be repeated: credence agent delete %s", a.id)
+		err = advise(err, "This finishes it, and may be repeated: credence agent delete %s", a.id)
 	}
-	return err
+	return "", err
 }
 
 // maxReply is more than any reply to a question has.

@@ -20,6 +20,7 @@ type registrationFlags struct {
 	file, config string
 	fields       []textField
 	scopes       []string
+	keys         string
 	labels       []string
 	perSecond    int64
 	perDay       int64
@@ -36,6 +37,8 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 		{flag: "environment", key: "environment", usage: "environment, such as production"},
 		{flag: "owner", key: "owner", usage: "whom to reach, such as an e-mail address"},
 		{flag: "description", key: "description", usage: "what the agent does"},
+		{flag: "expires-at", key: "expires_at", usage: "when the agent expires, such as 2027-01-31T00:00:00Z"},
+		{flag: "credentials-expire-at", key: "credentials_expire_at", usage: "when its credentials expire"},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.file, "file", "f", "", "JSON or YAML `file` that describes the agent; - is the standard input")
@@ -49,13 +52,14 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.config, "config", "", "JSON or YAML `file` with the configuration that the agent type asks for")
 	flags.Int64Var(&f.perSecond, "quota-rps", 0, "`requests` per second (default: the type's)")
 	flags.Int64Var(&f.perDay, "quota-rpd", 0, "`requests` per day (default: the type's)")
+	flags.StringVar(&f.keys, "jwks", "", "`file` with the agent's public keys, a JWK Set or PEM: it signs with its key and has no secret")
 	noFiles(cmd, "scope", "label", "quota-rps", "quota-rpd")
 }
 
 // document is the registration as the server takes it. Without flags it is the
 // file's document as it is; whether it describes an agent is the server's to say,
 // with all faults at once.
-func (f *registrationFlags) document(cmd *cobra.Command, in io.Reader) ([]byte, error) {
+func (f *registrationFlags) document(cmd *cobra.Command, in io.Reader, extra ...override) ([]byte, error) {
 	if f.file == "-" && f.config == "-" {
 		return nil, usageErrorf(cmd, "-f and --config cannot both read the standard input")
 	}
@@ -63,6 +67,7 @@ func (f *registrationFlags) document(cmd *cobra.Command, in io.Reader) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
+	overrides = append(overrides, extra...)
 	if f.file == "" {
 		if len(overrides) == 0 {
 			return nil, usageErrorf(cmd, "describe the agent with -f or with flags such as --name")
@@ -105,6 +110,13 @@ func (f *registrationFlags) overrides(cmd *cobra.Command, in io.Reader) ([]overr
 			return nil, usageErrorf(cmd, "--label %q is not key=value", label)
 		}
 		all = append(all, override{within: "labels", key: key, value: value})
+	}
+	if given("jwks") {
+		keys, err := readKeys(f.keys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, override{key: "jwks", value: keys}, override{key: "authentication", value: "private_key_jwt"})
 	}
 	if given("quota-rps") {
 		all = append(all, override{within: "quota", key: "requests_per_second", value: f.perSecond})
@@ -169,6 +181,21 @@ func readDocumentFile(path string, in io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return data, nil
+}
+
+// readKeys reads a file of public keys: a JWK Set as it is, PEM as a string.
+func readKeys(path string) (json.RawMessage, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys: %w", err)
+	}
+	if bytes.Contains(data, []byte("PRIVATE KEY")) {
+		return nil, registry.Invalid.Errorf("private_key", "%s holds a private key, which must never leave its owner; give the public one", path)
+	}
+	if isJSON("", data) {
+		return data, strictjson.Check(data)
+	}
+	return mustJSON(string(data)), nil
 }
 
 // isJSON goes by the file's name, and else by how the document begins.

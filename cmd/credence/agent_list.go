@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,16 +18,21 @@ func (d *developer) listCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	var f apiclient.AgentFilter
+	var expiring time.Duration
 	flags := cmd.Flags()
 	flags.StringVar(&f.Team, "team", "", "only agents of this team")
 	flags.StringVar(&f.AgentType, "type", "", "only agents of this type")
 	flags.StringVar(&f.Environment, "environment", "", "only agents in this environment")
 	flags.StringVar(&f.Capability, "capability", "", "only agents with the capability of this name")
+	flags.DurationVar(&expiring, "expires-within", 0, "only agents that expire, or whose credentials do, within this time, such as 168h")
 	lifecycle := choiceFlag(cmd, "lifecycle", "", "living agents, or the tombstones of others (needs admin)", "active", "decommissioned")
 	output := outputFlag(cmd, "table", "json")
-	noFiles(cmd, "team", "type", "environment", "capability")
+	noFiles(cmd, "team", "type", "environment", "capability", "expires-within")
 	cmd.RunE = interruptible(func(cmd *cobra.Command, _ []string) error {
 		f.Lifecycle = lifecycle.value
+		if expiring > 0 {
+			f.ExpiresBefore = time.Now().Add(expiring)
+		}
 		client, err := d.connect(cmd)
 		if err != nil {
 			return err

@@ -25,7 +25,13 @@ func printAgent(w io.Writer, a api.Agent) {
 		[]string{"Client ID", deref(a.Identity.ClientID)},
 		[]string{"Token subject", deref(a.Identity.Subject)},
 		[]string{"Vault entity", a.Secrets.Entity},
+		[]string{"Authentication", string(a.Authentication)},
 		[]string{"Credentials", "generation " + strconv.FormatInt(a.CredentialGeneration, 10)},
+		[]string{"Credentials until", optionalMoment(a.CredentialsExpireAt)},
+		[]string{"Expires", optionalMoment(a.ExpiresAt)},
+		[]string{"Tokens valid from", optionalMoment(a.TokensValidAfter)},
+		[]string{"Suspended because", deref(a.SuspendReason)},
+		[]string{"Converged", converged(a)},
 		[]string{"Revision", strconv.FormatInt(a.Revision, 10)},
 		[]string{"Created", moment(a.CreatedAt) + " by " + a.CreatedBy},
 		[]string{"Updated", moment(a.UpdatedAt)},
@@ -67,27 +73,61 @@ func stateOf(a api.Agent) string {
 		return "decommissioned"
 	case a.Suspended:
 		return "suspended"
-	case slices.ContainsFunc(a.Conditions, func(c api.Condition) bool { return c.Type == api.Ready && c.Status == api.True }):
-		return "ready"
+	case slices.ContainsFunc(a.Conditions, func(c api.Condition) bool { return c.Type == api.ConditionTypeReady && c.Status == api.True }):
+		return stateReady
 	}
 	return "not ready"
 }
+
+// stateReady is stateOf an agent that can work.
+const stateReady = "ready"
 
 // printRegistered writes what the developer of a new agent needs: who it is, how
 // it logs in, the secret that is shown this once, and what to do next. With a
 // secret file, that is named in place of the secret.
 func printRegistered(w io.Writer, r api.RegisteredAgent, secretFile string) {
-	fmt.Fprintf(w, "Registered %s.\n\n", plain(r.Agent.Name))
+	fmt.Fprintf(w, "%s\n\n", headline(r))
 	table(w, append(summary(r.Agent), []string{"Scopes", strings.Join(r.Agent.Scopes, ", ")}, []string{"Quota", quota(r.Agent.Quota)})...)
+	if r.Credentials.ClientID != "" {
+		printAccess(w, r, secretFile)
+	} else {
+		printWaiting(w, r.Agent)
+	}
+	fmt.Fprintf(w, "\nNext\n")
+	for _, next := range r.Next {
+		fmt.Fprintf(w, "  %s\n", plain(next))
+	}
+}
+
+// headline says what became of the call.
+func headline(r api.RegisteredAgent) string {
+	name := plain(r.Agent.Name)
+	switch {
+	case r.Credentials.ClientID == "" && stateOf(r.Agent) == stateReady:
+		return name + " was registered before; its secret is not shown again."
+	case r.Credentials.ClientID == "":
+		return "Recorded " + name + ". It is being finished in the background."
+	case r.Agent.CredentialGeneration > 1:
+		return fmt.Sprintf("New credentials for %s (generation %d). The ones before stop working.", name, r.Agent.CredentialGeneration)
+	}
+	return "Registered " + name + "."
+}
+
+func printAccess(w io.Writer, r api.RegisteredAgent, secretFile string) {
 	fmt.Fprintf(w, "\nIdentity\n")
 	table(w,
 		[]string{"  Client ID", r.Credentials.ClientID},
 		[]string{"  Token endpoint", r.Credentials.TokenEndpoint},
 		[]string{"  Audience", r.Credentials.Audience},
 	)
-	if secretFile == "" {
-		fmt.Fprintf(w, "\nClient secret: shown once, stored nowhere. Keep it now.\n  %s\n", plain(r.Credentials.ClientSecret))
-	} else {
+	switch secret := r.Credentials.ClientSecret; {
+	case secret == nil && r.Agent.Authentication == api.PrivateKeyJwt:
+		fmt.Fprintf(w, "\nNo secret exists: the agent signs its assertions with its own key (private_key_jwt).\n")
+	case secret == nil:
+		fmt.Fprintf(w, "\nThe client keeps the secret that it has.\n")
+	case secretFile == "":
+		fmt.Fprintf(w, "\nClient secret: shown once, stored nowhere. Keep it now.\n  %s\n", plain(*secret))
+	default:
 		fmt.Fprintf(w, "\nClient secret: only in %s, stored nowhere else.\n", plain(secretFile))
 	}
 	fmt.Fprintf(w, "\nVault\n")
@@ -98,9 +138,15 @@ func printRegistered(w io.Writer, r api.RegisteredAgent, secretFile string) {
 		[]string{"  Team's secrets", r.Vault.SecretPaths.Team},
 		[]string{"  Common secrets", r.Vault.SecretPaths.Common},
 	)
-	fmt.Fprintf(w, "\nNext\n")
-	for _, next := range r.Next {
-		fmt.Fprintf(w, "  %s\n", plain(next))
+}
+
+// printWaiting says what the agent waits for.
+func printWaiting(w io.Writer, a api.Agent) {
+	if text := deref(a.Convergence.LastError); text != "" {
+		fmt.Fprintf(w, "\nLast attempt: %s\n", plain(text))
+	}
+	if next := a.Convergence.NextAttemptAt; next != nil {
+		fmt.Fprintf(w, "Next attempt: %s\n", moment(*next))
 	}
 }
 
@@ -145,6 +191,28 @@ func quota(q api.Quota) string {
 
 // moment is a time in full: a table may be kept, so it says nothing like "2m ago".
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func optionalMoment(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return moment(*t)
+}
+
+// converged says how far the providers have followed; nothing when they have.
+func converged(a api.Agent) string {
+	if a.ObservedGeneration == a.Generation {
+		return ""
+	}
+	text := fmt.Sprintf("not yet: change %d of %d", a.ObservedGeneration, a.Generation)
+	if why := deref(a.Convergence.LastError); why != "" {
+		text += fmt.Sprintf("; attempt %d: %s", a.Convergence.Attempts, why)
+	}
+	if next := a.Convergence.NextAttemptAt; next != nil {
+		text += "; next " + moment(*next)
+	}
+	return text
+}
 
 func deref(s *string) string {
 	if s == nil {

@@ -21,7 +21,7 @@ func registered() api.RegisteredAgent {
 	r := api.RegisteredAgent{
 		Agent: triage(),
 		Credentials: api.AgentCredentials{
-			ClientID: "Qm4client", ClientSecret: testSecret, TokenEndpoint: "https://tenant.example.com/oauth/token", Audience: "https://mcp.example.com/",
+			ClientID: "Qm4client", ClientSecret: new(testSecret), TokenEndpoint: "https://tenant.example.com/oauth/token", Audience: "https://mcp.example.com/",
 		},
 		Vault: api.AgentVault{Address: "https://vault.example.com", AuthPath: "auth/jwt/login", Role: "agent"},
 		Next:  []string{"credence token --client-id Qm4client", "curl https://vault.example.com"},
@@ -158,8 +158,8 @@ func TestJSONHasTheWholeAnswerOfARegistration(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.out), &got); err != nil {
 		t.Fatalf("stdout: %v\n%s", err, c.out)
 	}
-	if got.Credentials != registered().Credentials {
-		t.Errorf("credentials %+v", got.Credentials)
+	if diff := cmp.Diff(registered().Credentials, got.Credentials); diff != "" {
+		t.Errorf("credentials (-want +got):\n%s", diff)
 	}
 }
 
@@ -222,15 +222,34 @@ func TestARefusedRegistrationLeavesNoSecretFile(t *testing.T) {
 	}
 }
 
-func TestARegistrationWithoutAnAnswerMayHaveHappened(t *testing.T) {
+// A registration is sent again with its key when the answer is lost: the server
+// makes one agent of it.
+func TestARegistrationWithoutAnAnswerIsRepeatedWithItsKey(t *testing.T) {
+	t.Parallel()
+	keys := make(chan string, 8)
+	server := newAPIServer(t, map[string]http.HandlerFunc{"POST /agents": func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.Header.Get("Idempotency-Key")
+		if len(keys) == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		answer(201, registered())(w, r)
+	}})
+	c := at(server)
+	c.mustRun(t, "agent", "register", "--name", "a")
+	if first, second := <-keys, <-keys; first == "" || first != second {
+		t.Errorf("the keys are %q and %q, want the same", first, second)
+	}
+	if !strings.Contains(c.out, testSecret) {
+		t.Errorf("the secret is missing:\n%s", c.out)
+	}
+}
+
+func TestARegistrationThatMayHaveHappenedSaysHowToRepeatIt(t *testing.T) {
 	t.Parallel()
 	server := newAPIServer(t, map[string]http.HandlerFunc{"POST /agents": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }})
 	c := at(server)
-	if code := c.run(t.Context(), "agent", "register", "--name", "a"); code != exitUnavailable || !strings.Contains(c.err, "may exist all the same") {
-		t.Errorf("exit code %d, want %d and what to look for:\n%s", code, exitUnavailable, c.err)
-	}
-	if n := len(server.seen()); n != 1 {
-		t.Errorf("the registration was sent %d times", n)
+	if code := c.run(t.Context(), "agent", "register", "--name", "a", "--idempotency-key", "k-1"); code != exitUnavailable || !strings.Contains(c.err, "with --idempotency-key k-1") {
+		t.Errorf("exit code %d, want %d and how to repeat it:\n%s", code, exitUnavailable, c.err)
 	}
 }
 

@@ -21,6 +21,9 @@ import (
 	"github.com/credenceproject/credence/internal/decisions"
 	"github.com/credenceproject/credence/internal/httpapi"
 	"github.com/credenceproject/credence/internal/postgres"
+	"github.com/credenceproject/credence/internal/reconcile"
+	"github.com/credenceproject/credence/internal/reconcile/jobs"
+	"github.com/credenceproject/credence/internal/reconcile/sweep"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/resources"
 	"github.com/credenceproject/credence/internal/rulebook"
@@ -39,16 +42,30 @@ type parts struct {
 	health   *httpapi.Health
 	metrics  *prometheus.Registry
 	api      *http.Server
+	loop     *reconcile.Loop
+	jobs     *jobs.Runner
 }
 
 // assemble wires the packages together, from the bottom up. The adapters live as
 // long as lasting.
-func assemble(ctx, lasting context.Context, cfg config.Server, log *slog.Logger) (parts, error) {
+func assemble(ctx, lasting context.Context, cfg config.Server, log *slog.Logger) (_ parts, err error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	providerMetrics := telemetry.NewProviderMetrics(metrics)
 
-	identity, err := auth0.New(lasting, auth0Config(cfg), providerMetrics)
+	pool, err := postgres.Open(ctx, cfg.DatabaseURL.Value, int32(cfg.DatabaseMaxConns)) //nolint:gosec // the configuration bounds it
+	if err != nil {
+		return parts{}, err
+	}
+	defer func() {
+		if err != nil {
+			pool.Close()
+		}
+	}()
+	store := postgres.NewStore(pool)
+	tenant := auth0Config(cfg)
+	tenant.Budget = newBudget(cfg.Auth0, store, metrics, log)
+	identity, err := auth0.New(lasting, tenant, providerMetrics)
 	if err != nil {
 		return parts{}, err
 	}
@@ -56,41 +73,56 @@ func assemble(ctx, lasting context.Context, cfg config.Server, log *slog.Logger)
 	if err != nil {
 		return parts{}, err
 	}
-	validator, err := schema.New(schemas.FS)
+	follower := newFollower(cfg, store, telemetry.NewSnapshotMetrics(metrics, time.Now), log)
+	telemetry.RegisterExpiring(metrics, expiring(follower))
+	service := agents.NewService(store, identity, secrets, telemetry.NewStepMetrics(metrics), log, agentOptions(cfg.Converge))
+	loop := newLoop(cfg, store, service, metrics, log)
+	runner, err := newJobs(cfg, pool, periodic{store, service, identity, secrets, loop, log}, metrics)
 	if err != nil {
 		return parts{}, err
+	}
+	p := parts{pool: pool, follower: follower, secrets: secrets, metrics: metrics, loop: loop, jobs: runner}
+	p.api, p.health, err = newAPI(ctx, cfg, services{store, follower, identity, secrets, service}, metrics, log)
+	return p, err
+}
+
+// services are what the API is made of.
+type services struct {
+	store    *postgres.Store
+	follower *snapshot.Follower
+	identity *auth0.Client
+	secrets  *vault.Client
+	agents   *agents.Service
+}
+
+// newAPI returns the API and what its readiness hangs on.
+func newAPI(ctx context.Context, cfg config.Server, s services, metrics *prometheus.Registry, log *slog.Logger) (*http.Server, *httpapi.Health, error) {
+	validator, err := schema.New(schemas.FS)
+	if err != nil {
+		return nil, nil, err
 	}
 	tlsConfig, err := serverTLS(cfg.TLS)
 	if err != nil {
-		return parts{}, err
+		return nil, nil, err
 	}
-	pool, err := postgres.Open(ctx, cfg.DatabaseURL.Value, int32(cfg.DatabaseMaxConns)) //nolint:gosec // the configuration bounds it
-	if err != nil {
-		return parts{}, err
-	}
-	store := postgres.NewStore(pool)
-	follower := newFollower(cfg, store, telemetry.NewSnapshotMetrics(metrics, time.Now), log)
 	verifier, err := authn.New(authn.Config{
 		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, TeamsClaim: cfg.Auth.TeamsClaim, Proxy: http.ProxyFromEnvironment,
-	}, agentClients{store, follower}, log)
+	}, agentClients{s.store, s.follower}, log)
 	if err != nil {
-		pool.Close()
-		return parts{}, err
+		return nil, nil, err
 	}
-	service := agents.NewService(store, identity, secrets, telemetry.NewStepMetrics(metrics), log,
-		agents.Options{Provisioning: cfg.ProvisionTimeout, Teardown: cfg.TeardownTimeout, Settle: cfg.ClientSettle})
-	health := newHealth(ctx, store, follower, identity, verifier, secrets)
+	health := newHealth(ctx, s.store, s.follower, s.identity, verifier, s.secrets)
+	rehearsal := s.store.Rehearsal()
 	handler := httpapi.New(httpapi.Options{
-		Agents: service, Rulebook: rulebook.NewService(store), Resources: resources.NewService(store, follower),
-		Bundles: bundles.NewService(follower, cfg.BundleHold, log), Decisions: decisions.NewService(follower, decisions.NewEvaluator(), log),
-		Heads: store, Follower: follower, Freshness: follower, Schemas: validator,
-		Authenticator: verifier, Auditor: store, Health: health, Handout: handout(cfg, identity),
+		Agents: s.agents, Rulebook: rulebook.NewService(s.store), Resources: resources.NewService(s.store, s.follower),
+		Rehearsal: httpapi.Rehearsal{Rulebook: rulebook.NewService(rehearsal), Resources: resources.NewService(rehearsal, s.follower)},
+		Bundles:   bundles.NewService(s.follower, cfg.BundleHold, log), Decisions: decisions.NewService(s.follower, decisions.NewEvaluator(), log),
+		Heads: s.store, Follower: s.follower, Freshness: s.follower, Schemas: validator,
+		Authenticator: verifier, Auditor: s.store, Audit: s.store, Drift: sweep.NewDrifts(s.store, s.agents),
+		Health: health, Handout: handout(cfg, s.identity),
 		Metrics: telemetry.NewHTTPMetrics(metrics), Log: log, AllowedHosts: cfg.AllowedHosts,
 	})
-	return parts{
-		pool: pool, follower: follower, secrets: secrets, health: health, metrics: metrics,
-		api: httpServer(handler, tlsConfig, cfg.ProvisionTimeout+cfg.TeardownTimeout, log),
-	}, nil
+	return httpServer(handler, tlsConfig, httpapi.MaxWait, log), health, nil
 }
 
 // newFollower returns what keeps the registry in memory, over connections of its
@@ -162,7 +194,7 @@ func vaultConfig(cfg config.Server) vault.Config {
 		Address: cfg.Vault.Address, AllowPlaintext: cfg.Vault.Plaintext, Namespace: cfg.Vault.Namespace, CACertFile: cfg.Vault.CACertFile,
 		RoleID: cfg.Vault.RoleID, SecretID: cfg.Vault.SecretID.Value,
 		AppRoleMount: cfg.Vault.AppRoleMount, JWTMount: cfg.Vault.JWTMount, KVMount: cfg.Vault.KVMount, Role: cfg.Vault.Role,
-		Timeout: cfg.Vault.Timeout,
+		Timeout: cfg.Vault.Timeout, Expected: vault.Expected{Audience: cfg.Auth0.Audience},
 	}
 }
 

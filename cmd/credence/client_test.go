@@ -48,6 +48,7 @@ func newAPIServer(t *testing.T, routes map[string]http.HandlerFunc) *apiServer {
 		s.calls = append(s.calls, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
 		s.who = append(s.who, r.Header.Get("Authorization"))
 		s.mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body)) // for the handler too
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
@@ -121,7 +122,8 @@ func (c *terminal) run(ctx context.Context, args ...string) int {
 	root := &cobra.Command{Use: "credence", SilenceUsage: true, SilenceErrors: true}
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().checkCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
+	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().checkCommand(),
+		developer().auditCommand(), developer().driftCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
 	withUsageErrors(root)
 	root.SetArgs(args)
 	if c.failed = root.ExecuteContext(ctx); c.failed != nil {
@@ -182,7 +184,7 @@ func triage() api.Agent {
 		Capabilities: []api.Capability{{Name: "triage"}}, Labels: map[string]string{"tier": "1", "cost-center": "cx-12"},
 		Config: json.RawMessage(`{"max_tickets_per_hour":200}`), Quota: api.Quota{RequestsPerSecond: &ten, RequestsPerDay: &day},
 		Lifecycle: api.AgentLifecycleActive, Revision: 42, CredentialGeneration: 1,
-		Conditions: []api.Condition{condition(api.IdentityReady), condition(api.Ready)},
+		Conditions: []api.Condition{condition(api.ConditionTypeIdentityReady), condition(api.ConditionTypeReady)},
 		Provisioning: []api.ProvisioningStep{
 			{Step: api.Auth0Client, State: api.Done, At: testTime},
 			{Step: api.VaultEntity, State: api.Failed, At: testTime, LastError: &refused},

@@ -18,7 +18,6 @@ import (
 	"github.com/credenceproject/credence/internal/auth0/emulator"
 	"github.com/credenceproject/credence/internal/config"
 	"github.com/credenceproject/credence/internal/local"
-	"github.com/credenceproject/credence/internal/postgres"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/vault"
 )
@@ -184,7 +183,7 @@ func (s *devStack) startTenant(ctx context.Context, g *errgroup.Group, f devFlag
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s.info.Issuer = "http://" + address + "/"
-	if s.tenant, err = emulator.New(emulator.Options{Issuer: s.info.Issuer}); err != nil {
+	if s.tenant, err = emulator.New(emulator.Options{Issuer: s.info.Issuer, SecretOverlap: -1}); err != nil {
 		return err
 	}
 	l, err := listen(ctx, address, "--issuer-port")
@@ -204,7 +203,7 @@ func (s *devStack) prepare(ctx context.Context, f devFlags) error {
 	if err := s.database.Exec(ctx, "CREATE DATABASE credence"); err != nil {
 		return fmt.Errorf("create the database: %w", err)
 	}
-	if _, err := postgres.Migrate(ctx, s.info.Postgres); err != nil {
+	if _, err := migrate(ctx, s.info.Postgres); err != nil {
 		return err
 	}
 	clientID, clientSecret := s.tenant.ManagementCredentials()
@@ -216,7 +215,7 @@ func (s *devStack) prepare(ctx context.Context, f devFlags) error {
 			Domain: s.info.Issuer, ClientID: clientID, ClientSecret: config.NewSecret(clientSecret),
 			Audience: devAgentAudience, Installation: "dev", Timeout: 10 * time.Second,
 		},
-		ProvisionTimeout: 25 * time.Second, TeardownTimeout: 15 * time.Second,
+		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour},
 		CheckEvery: time.Second, BundleHold: 10 * time.Second,
 	}
 	if err := activatePolicy(ctx, s.server, false, io.Discard); err != nil {

@@ -57,7 +57,7 @@ func (s *devStack) tellRegistration(ctx context.Context) (api.RegisteredAgent, e
 		s.tell.fact(string(c.Type), string(c.Status))
 	}
 	s.tell.fact("client_id", r.Credentials.ClientID)
-	s.tell.fact("client_secret", fmt.Sprintf("%d characters, shown once and stored nowhere", len(r.Credentials.ClientSecret)))
+	s.tell.fact("client_secret", fmt.Sprintf("%d characters, shown once and stored nowhere", len(deref(r.Credentials.ClientSecret))))
 	return r, nil
 }
 
@@ -69,7 +69,7 @@ func (s *devStack) tellToken(ctx context.Context, r api.RegisteredAgent) (string
 	}
 	err := call{method: "POST", url: r.Credentials.TokenEndpoint, form: url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {r.Credentials.ClientID},
-		"client_secret": {r.Credentials.ClientSecret}, "audience": {r.Credentials.Audience},
+		"client_secret": {deref(r.Credentials.ClientSecret)}, "audience": {r.Credentials.Audience},
 	}}.must(ctx, &answer)
 	if err != nil {
 		return "", err

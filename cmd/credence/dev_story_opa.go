@@ -37,6 +37,35 @@ func (s *devStack) tellDecisions(ctx context.Context, token string) error {
 		return err
 	}
 	s.tell.allowed("POST "+demoSink, fmt.Sprintf("by revision %d, %.1f s after the change (this OPA polls every second)", d.Revision, took.Seconds()))
+	return s.tellSuspension(ctx, token)
+}
+
+// tellSuspension shows that a suspended agent is denied though its token is good,
+// and that it works again when it is resumed.
+func (s *devStack) tellSuspension(ctx context.Context, token string) error {
+	for _, act := range []struct {
+		title, action, reason string
+		allow                 bool
+	}{
+		{"Somebody suspects a leak and suspends the agent", "suspend", "its secret may have leaked", false},
+		{"It was a false alarm: the agent is resumed", "resume", "it had not", true},
+	} {
+		path := "/agents/" + demoAgent + "/" + act.action
+		s.tell.title(act.title + ": POST " + path)
+		change := call{method: "POST", url: s.info.API + path, bearer: s.info.DeveloperToken, json: map[string]string{"reason": act.reason}}
+		if err := change.must(ctx, nil); err != nil {
+			return err
+		}
+		d, took, err := s.awaitDecision(ctx, token, demoSkill, act.allow)
+		if err != nil {
+			return err
+		}
+		if act.allow {
+			s.tell.allowed("POST "+demoSkill, fmt.Sprintf("by revision %d, %.1f s after the change", d.Revision, took.Seconds()))
+			continue
+		}
+		s.tell.denied("POST "+demoSkill, fmt.Sprintf("%s, %.1f s after the change, with the same token", reasonsOf(d), took.Seconds()))
+	}
 	return nil
 }
 

@@ -81,8 +81,8 @@ func usageErrorf(cmd *cobra.Command, format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...), command: cmd.CommandPath()}
 }
 
-// withUsageErrors makes wrong flags, arguments and subcommands of cmd, and of
-// all below it, usage errors. A command that only groups others shows its help;
+// withUsageErrors makes wrong flags, those that are missing, arguments and
+// subcommands of cmd, and of all below it, usage errors. A command that only groups others shows its help;
 // cobra would do so, and exit with 0, for a subcommand that does not exist.
 func withUsageErrors(cmd *cobra.Command) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageErrorf(cmd, "%w", err) })
@@ -93,7 +93,7 @@ func withUsageErrors(cmd *cobra.Command) *cobra.Command {
 	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			if err := errors.Join(check(cmd, args), cmd.ValidateRequiredFlags()); err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
 			return nil

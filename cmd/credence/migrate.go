@@ -9,6 +9,7 @@ import (
 
 	"github.com/credenceproject/credence/internal/config"
 	"github.com/credenceproject/credence/internal/postgres"
+	"github.com/credenceproject/credence/internal/reconcile/jobs"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/policy"
 )
@@ -21,6 +22,7 @@ func migrateCommand(env lookup, std streams) *cobra.Command {
 	}
 	const database = "CREDENCE_DATABASE_URL"
 	addServerFlags(cmd, database)
+	role := cmd.Flags().String("server-role", "", "database `role` of the servers: it is granted what they need, and no more; it must not own the tables")
 	force := cmd.Flags().Bool("activate-policy", false, "activate this binary's platform policy even over a newer one")
 	cmd.RunE = interruptible(func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.LoadPart(givenFlags(cmd.Flags()), config.Source(env), database)
@@ -31,7 +33,7 @@ func migrateCommand(env lookup, std streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		taken, err := postgres.Migrate(cmd.Context(), dsn)
+		taken, err := migrate(cmd.Context(), dsn)
 		if err != nil {
 			return err
 		}
@@ -39,9 +41,36 @@ func migrateCommand(env lookup, std streams) *cobra.Command {
 			fmt.Fprintf(std.out, "applied %s\n", m.Name)
 		}
 		fmt.Fprintf(std.out, "The schema is up to date (%d applied).\n", len(taken))
+		if err := grant(cmd.Context(), dsn, *role, std.out); err != nil {
+			return err
+		}
 		return activatePolicy(cmd.Context(), cfg, *force, std.out)
 	})
 	return cmd
+}
+
+// migrate brings the schema up to date, River's tables first: a schema that is up
+// to date says that those are, too.
+func migrate(ctx context.Context, dsn string) ([]postgres.Migration, error) {
+	if _, err := jobs.Migrate(ctx, dsn); err != nil {
+		return nil, err
+	}
+	return postgres.Migrate(ctx, dsn)
+}
+
+// grant lets the servers' role do what they need; "" is none.
+func grant(ctx context.Context, dsn, role string, out io.Writer) error {
+	if role == "" {
+		return nil
+	}
+	if err := postgres.GrantServer(ctx, dsn, role); err != nil {
+		return err
+	}
+	if err := jobs.GrantServer(ctx, dsn, role); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "The role %s may do what a server needs.\n", role)
+	return nil
 }
 
 // activatePolicy makes this binary's platform policy the registry's.

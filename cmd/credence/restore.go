@@ -7,7 +7,6 @@ import (
 
 	"github.com/credenceproject/credence/internal/config"
 	"github.com/credenceproject/credence/internal/postgres"
-	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
 
@@ -37,7 +36,7 @@ the same.`,
 		if err := store.CheckSchema(cmd.Context()); err != nil {
 			return err
 		}
-		head, err := store.RenewEpoch(cmd.Context(), "", snapshot.NewEpoch(), registry.Actor{Subject: "credence restore"})
+		head, err := store.RenewEpoch(cmd.Context(), "", snapshot.NewEpoch(), postgres.Restorer)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,8 +54,8 @@ type addresses struct{ API, Metrics string }
 // serve runs the server until ctx is cancelled or a part of it fails. It calls
 // ready, if there is one, once the listeners are open.
 func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(addresses)) error {
-	// Requests that are under way when we are asked to stop still need the
-	// providers: those are let go only once the API has drained.
+	// Whatever is under way when we are asked to stop still needs the providers:
+	// those are let go only once the API has drained and the passes have ended.
 	lasting, letGo := context.WithCancel(context.WithoutCancel(ctx))
 	defer letGo()
 	p, err := assemble(ctx, lasting, cfg, log)
@@ -72,9 +73,22 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.follower.Run(lasting) })
 	g.Go(func() error { return p.secrets.Run(lasting) })
+	var working sync.WaitGroup
+	for _, work := range []func() error{
+		func() error { return serveUntilDone(ctx, p.api, apiListener, cfg.Shutdown, p.health.Drain) },
+		func() error { return p.loop.Run(ctx) },
+		func() error { return p.jobs.Run(ctx) },
+	} {
+		working.Add(1)
+		g.Go(func() error {
+			defer working.Done()
+			return work()
+		})
+	}
 	g.Go(func() error {
-		defer letGo()
-		return serveUntilDone(ctx, p.api, apiListener, cfg.Shutdown, p.health.Drain)
+		working.Wait()
+		letGo()
+		return nil
 	})
 	if cfg.MetricsListen != "off" {
 		l, err := listen(ctx, cfg.MetricsListen, "--metrics-listen")

@@ -1,14 +1,20 @@
 package agents_test
 
 import (
-	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
+
+// passOverGone are the operations of one pass over a decommissioned agent.
+func passOverGone(entity string) []string {
+	return []string{entity, progressOf(registry.StepEntity), deleteClient, progressOf(registry.StepClient), finish}
+}
 
 func TestInvariant_C1_AuthorityLeavesFirst(t *testing.T) {
 	t.Parallel()
@@ -23,204 +29,114 @@ func TestInvariant_C1_AuthorityLeavesFirst(t *testing.T) {
 			t.Errorf("a provider is told while there are %s", left)
 		}
 	}))
-	if err := w.service.Decommission(w.request(), ana, "support-triage", some); err != nil {
-		t.Fatal(err)
+	if a := w.mustDecommission("support-triage"); !a.Convergence.Converged() {
+		t.Error("the providers have not followed")
 	}
-	wantEqual(t, "operations", []string{decommission, disableEntity, deleteClient, recordTeardown}, w.script.operations())
+	wantEqual(t, "operations", slices.Concat([]string{change}, passOverGone(disableEntity)), w.script.operations())
 	w.wantNothingLeft()
-	// Its entity stays, disabled: tokens that were issued live on, and an entity
-	// that is gone could be logged in to again.
-	a := w.agent(got.Agent.ID)
-	wantEqual(t, "entities", map[string]entity{a.ID: {ID: a.EntityID, Subject: a.Subject(), Disabled: true}}, w.secrets.all())
-	wantEqual(t, "steps", "undone undone undone undone undone", states(a))
+	wantEqual(t, "steps", "undone undone undone undone undone", states(w.agent(got.Agent.ID)))
 	wantEqual(t, "events", []string{
 		"agent.decommission intent auth0|ana request-1 support-triage", "agent.decommission success auth0|ana request-1 support-triage",
 	}, w.audited(2))
+}
+
+// It is seen to one lease later, when no call of a holder who lost it can be under
+// way. Its entity stands disabled until the last token has expired: one that is
+// gone can be logged in to again.
+func TestInvariant_C2_ADecommissionedAgentIsSeenToAgainAndItsEntityGoesLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.mustRegister().Agent.ID
+	w.mustDecommission(id)
+	for _, look := range []struct {
+		after  time.Duration
+		entity string
+	}{{patient.Lease, disableEntity}, {time.Hour, deleteEntity}} {
+		a := w.agent(id)
+		if wait := a.Convergence.DueAt.Sub(a.UpdatedAt); wait < look.after || wait > look.after+time.Second {
+			t.Errorf("the next look is in %s, want %s", wait, look.after)
+		}
+		if e, there := w.secrets.all()[id]; !there || !e.Disabled {
+			t.Errorf("its entity is %+v, want it to stand, disabled", e)
+		}
+		w.script.operations()
+		_ = w.reconcile()
+		wantEqual(t, "operations before it is due", []string{claim}, w.script.operations())
+		w.secrets.set(id, func(e *entity) { e.Disabled = false }) // by a call that was under way
+		w.due()
+		if err := w.reconcile(); err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, "operations", slices.Concat([]string{claim}, passOverGone(look.entity)), w.script.operations())
+	}
+	w.wantConverged()
 }
 
 func TestADeleteMayBeRepeatedByIDAndNotByName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id := w.mustRegister().Agent.ID
-	if err := w.service.Decommission(w.request(), ana, id, some); err != nil {
-		t.Fatal(err)
-	}
+	w.mustDecommission(id)
 	next := w.mustRegister().Agent // the name's next holder
 	w.script.operations()
 
-	if err := w.service.Decommission(w.request(), ana, id, some); err != nil {
-		t.Errorf("Decommission() by id again = %v", err)
-	}
+	w.mustDecommission(id)
 	wantEqual(t, "operations", nil, w.script.operations())
-	if a := w.agent(next.ID); a.Lifecycle != registry.Active || !a.IsReady() {
-		t.Errorf("the name's next holder is %s", a.Lifecycle)
-	}
+	wantEqual(t, "the name's next holder", next, w.agent(next.ID))
 
-	if err := w.service.Decommission(w.request(), ana, "support-triage", some); err != nil {
-		t.Fatal(err)
-	}
-	err := w.service.Decommission(w.request(), ana, "support-triage", some)
-	wantError(t, err, registry.NotFound, "not_found")
-	err = w.service.Decommission(w.request(), ana, uuid.Must(uuid.NewV7()).String(), some)
-	wantError(t, err, registry.NotFound, "not_found")
-}
-
-// One provider fails; the other is told all the same, and the same call by id
-// finishes the rest, without calling in vain twice.
-func TestADeleteThatFailedIsFinishedByTheNext(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	away := unavailable(errors.New("connection reset"))
-	for name, tc := range map[string]struct {
-		failing []string
-		done    []string
-		states  string
-	}{
-		"the secret store":      {[]string{disableEntity}, []string{decommission, disableEntity, deleteClient, recordTeardown}, "undone undone failed failed undone"},
-		"the identity provider": {[]string{deleteClient}, []string{decommission, disableEntity, deleteClient, recordTeardown}, "failed failed undone undone undone"},
-		"both":                  {[]string{disableEntity, deleteClient}, []string{decommission, disableEntity, deleteClient, recordTeardown}, "failed failed failed failed undone"},
-		"the note of it":        {[]string{recordTeardown}, []string{decommission, disableEntity, deleteClient, recordTeardown}, "done done done done undone"},
-	} {
-		w.run(name, func(t *testing.T) {
-			id := w.mustRegister().Agent.ID
-			w.script.operations()
-			for _, op := range tc.failing {
-				w.script.on(op, failBefore(away))
-			}
-			e := asError(t, w.service.Decommission(w.request(), ana, "support-triage", some), registry.Unavailable, "decommission_incomplete")
-			if !strings.Contains(e.Message, "DELETE /agents/"+id) || e.RetryAfter <= 0 {
-				t.Errorf("the caller is not told what to do, and when: %+v", e)
-			}
-			wantEqual(t, "operations", tc.done, w.script.operations())
-			a := w.agent(id)
-			wantEqual(t, "steps", tc.states, states(a))
-			if a.Lifecycle != registry.Decommissioned {
-				t.Errorf("the agent is %s", a.Lifecycle)
-			}
-			before := a.Revision
-
-			for _, op := range tc.failing {
-				w.script.on(op, nil)
-			}
-			if err := w.service.Decommission(w.request(), ana, id, some); err != nil {
-				t.Fatalf("Decommission() again = %v", err)
-			}
-			w.wantNothingLeft()
-			a = w.agent(id)
-			wantEqual(t, "steps in the end", "undone undone undone undone undone", states(a))
-			if a.Revision != before {
-				t.Errorf("the second call took revision %d: policy saw nothing change", a.Revision)
-			}
-		})
+	w.mustDecommission("support-triage")
+	for _, ref := range []string{"support-triage", uuid.Must(uuid.NewV7()).String()} {
+		_, err := w.service.Decommission(w.request(), ana, ref, some, false)
+		wantError(t, err, registry.NotFound, "not_found")
 	}
 }
 
-func TestADeleteTellsOfAFailureInTheAuditLog(t *testing.T) {
+// Each step of a removal fails, in each way. One provider failing does not keep
+// the other from being told; the next pass removes the rest, and policy sees
+// nothing change by that.
+func TestADeleteThatFailedIsFinishedByTheNextPass(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.mustRegister()
-	w.script.on(deleteClient, failBefore(refused("no")))
-	wantError(t, w.service.Decommission(w.request(), ana, "support-triage", some), registry.Unavailable, "decommission_incomplete")
-	wantEqual(t, "the last event", "agent.decommission failure auth0|ana request-1 support-triage: the provider said no: no", w.audited(1)[0])
-}
-
-func TestADeleteFindsTheClientsThatTheRegistryDoesNotKnow(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	// The client is there, but neither its creation nor its removal was confirmed.
-	w.script.on(createClient, failAfter(unavailable(errors.New("connection reset"))))
-	w.script.once(findClients, failBefore(unavailable(errors.New("connection reset"))))
-	_, err := w.service.Register(w.request(), ana, w.triage())
-	wantError(t, err, registry.Unavailable, "registration_incomplete")
-	if n := len(w.tenant.all()); n != 1 {
-		t.Fatalf("%d clients, want the one that was left behind", n)
+	for _, op := range passOverGone(disableEntity) {
+		for name, fault := range map[string]func(error) around{"nothing is done": failBefore, "the answer is lost": failAfter} {
+			w.run(op+": "+name, func(t *testing.T) {
+				id := w.mustRegister().Agent.ID
+				w.script.operations()
+				w.script.once(op, fault(reset))
+				gone := w.mustDecommission(id)
+				if gone.Lifecycle != registry.Decommissioned || gone.Published != nil {
+					t.Errorf("the agent is %s and policy sees %v", gone.Lifecycle, gone.Published)
+				}
+				if done := w.script.operations(); !slices.Contains(done, disableEntity) || !slices.Contains(done, deleteClient) {
+					t.Errorf("a provider was not told: %q", done)
+				}
+				w.converge()
+				w.wantNothingLeft()
+				a := w.agent(id)
+				wantEqual(t, "steps in the end", "undone undone undone undone undone", states(a))
+				wantEqual(t, "the revision in the end", gone.Revision, a.Revision)
+			})
+		}
 	}
-	w.script.operations()
-	if err := w.service.Decommission(w.request(), ana, w.idOf("support-triage"), some); err != nil {
-		t.Fatal(err)
-	}
-	wantEqual(t, "operations", []string{decommission, disableEntity, findClients, deleteClient, recordTeardown}, w.script.operations())
-	w.wantNothingLeft()
 }
 
 func TestARefusedDeleteChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.mustRegister().Agent
-	w.script.operations()
-
-	wantError(t, w.service.Decommission(w.request(), ben, a.ID, some), registry.Forbidden, "team_not_allowed")
-	wantEqual(t, "operations for a stranger", nil, w.script.operations())
-
 	stale := registry.Precondition{IfMatch: &registry.Tags{List: []string{a.ID + ".1"}}}
-	wantError(t, w.service.Decommission(w.request(), ana, a.ID, stale), registry.PreconditionFailed, "precondition_failed")
-	wantEqual(t, "operations with a stale ETag", []string{decommission}, w.script.operations())
+	_, err := w.service.Decommission(w.request(), ben, a.ID, some, false)
+	wantError(t, err, registry.Forbidden, "team_not_allowed")
+	_, err = w.service.Decommission(w.request(), ana, a.ID, stale, false)
+	wantError(t, err, registry.PreconditionFailed, "precondition_failed")
 	wantEqual(t, "the agent", a, w.agent(a.ID))
 
 	fresh := registry.Precondition{IfMatch: &registry.Tags{List: []string{a.Tag()}}}
-	if err := w.service.Decommission(w.request(), ana, a.ID, fresh); err != nil {
+	if _, err := w.service.Decommission(w.request(), ana, a.ID, fresh, false); err != nil {
 		t.Errorf("Decommission() with the present ETag = %v", err)
 	}
-	wantError(t, w.service.Decommission(w.request(), ben, a.ID, some), registry.Forbidden, "team_not_allowed")
-	if err := w.service.Decommission(w.request(), admin, a.ID, some); err != nil {
-		t.Errorf("an admin's Decommission() = %v", err)
-	}
-}
-
-func TestOnlyAdminsSeeTombstones(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a := w.mustRegister().Agent
-	if err := w.service.Decommission(w.request(), ana, a.ID, some); err != nil {
-		t.Fatal(err)
-	}
-	ctx := w.request()
-	for _, ref := range []string{a.ID, a.Name} {
-		_, err := w.service.Get(ctx, ana, ref, true)
-		wantError(t, err, registry.Forbidden, "permission_denied")
-		_, err = w.service.Get(ctx, admin, ref, false)
-		wantError(t, err, registry.NotFound, "not_found")
-		got, err := w.service.Get(ctx, admin, ref, true)
-		if err != nil || got.ID != a.ID || got.Lifecycle != registry.Decommissioned {
-			t.Errorf("Get(%s) = %s, %v", ref, got.ID, err)
-		}
-	}
-	tombstones := registry.AgentFilter{Lifecycle: registry.Decommissioned, Limit: 10}
-	_, _, err := w.service.List(ctx, ana, tombstones)
-	wantError(t, err, registry.Forbidden, "permission_denied")
-	got, next, err := w.service.List(ctx, admin, tombstones)
-	if err != nil || len(got) != 1 || next != nil {
-		t.Errorf("List() = %d agents, next %v, %v", len(got), next, err)
-	}
-}
-
-func TestListSaysWhereTheNextPageBegins(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for _, name := range []string{"a", "b", "c"} {
-		r := w.triage()
-		r.Name = name
-		if _, err := w.service.Register(w.request(), ana, r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var pages []string
-	for f := (registry.AgentFilter{Lifecycle: registry.Active, Limit: 2}); ; {
-		page, next, err := w.service.List(w.request(), ana, f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, a := range page {
-			names = append(names, a.Name)
-		}
-		pages = append(pages, strings.Join(names, " "))
-		if next == nil {
-			break
-		}
-		f.After = *next
-	}
-	wantEqual(t, "pages", []string{"a b", "c"}, pages)
+	_, err = w.service.Decommission(w.request(), ben, a.ID, some, false)
+	wantError(t, err, registry.Forbidden, "team_not_allowed")
 }
 
 // A blocked team's name may be carried by other people by now.
@@ -231,11 +147,12 @@ func TestInvariant_A3_ABlockedTeamDeletesNothing(t *testing.T) {
 	w.putTeam(registry.Team{Name: a.Team, MaxAgents: 5, Blocked: true})
 	w.script.operations()
 	for _, ref := range []string{a.Name, a.ID} {
-		wantError(t, w.service.Decommission(w.request(), ana, ref, some), registry.Forbidden, "team_blocked")
+		_, err := w.service.Decommission(w.request(), ana, ref, some, false)
+		wantError(t, err, registry.Forbidden, "team_blocked")
 	}
 	wantEqual(t, "operations", nil, w.script.operations())
 	wantEqual(t, "the agent", a, w.agent(a.ID))
-	if err := w.service.Decommission(w.request(), admin, a.ID, some); err != nil {
+	if _, err := w.service.Decommission(w.request(), admin, a.ID, some, false); err != nil {
 		t.Errorf("an admin's Decommission() = %v", err)
 	}
 }

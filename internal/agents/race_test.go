@@ -1,7 +1,10 @@
 package agents_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -9,66 +12,129 @@ import (
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-// A DELETE runs through at each point of a registration, before and after the
-// call: whoever is last removes the rest.
-func TestADeleteDuringARegistrationLeavesNothing(t *testing.T) {
+// Another replica changes the agent at each point of whatever is done to it: the
+// change is never lost, nothing stale is published, and all ends as the last of
+// them wants it.
+func TestInvariant_F5_AChangeAtAnyPointOfAnyOtherIsFollowed(t *testing.T) {
+	t.Parallel()
+	for _, o := range theOperations {
+		t.Run(o.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.putType("sales")
+			for i, op := range w.course(o) {
+				for _, second := range rivals {
+					w.run(fmt.Sprintf("%d before %s: %s", i, op, second.name), func(t *testing.T) {
+						o.from(w)
+						var told []error
+						w.atNth(i, before(func() {
+							w.script.all = nil
+							got, err := second.run(w.request(), w, w.other)
+							told = append(told, err, w.asTold(got))
+						}))
+						got, err := o.run(w.request(), w, w.service)
+						for _, err := range append(told, err, w.asTold(got)) {
+							if _, ok := registry.AsError(err); err != nil && !ok {
+								t.Errorf("somebody is told %v", err)
+							}
+						}
+						w.wantPassDue()
+						w.converge()
+						w.sweepAway()
+					})
+				}
+			}
+		})
+	}
+}
+
+// rivals are the operations that may come between another: one that does each of
+// the things that can be done.
+var rivals = slices.DeleteFunc(slices.Clone(theOperations), func(o operation) bool {
+	return o.name == "register" || o.name == "resume, revoking tokens" || o.name == "turn to keys"
+})
+
+// asTold returns what is wrong with an answer: an agent that is ready is so
+// everywhere by then, unless it was changed since.
+func (w *world) asTold(got agents.Registered) error {
+	if got.Agent.ID == "" || w.agent(got.Agent.ID).Version != got.Agent.Version {
+		return nil
+	}
+	if wrong := w.wrong(got.Agent); wrong != "" {
+		return errors.New("what is not so: " + wrong)
+	}
+	return nil
+}
+
+// wantPassDue checks that nobody forgets an agent that is not as desired, and that
+// none which is claims to be what it is not.
+func (w *world) wantPassDue() {
+	w.t.Helper()
+	for _, a := range w.everyAgent() {
+		if !a.Convergence.Converged() && a.Convergence.DueAt.IsZero() {
+			w.t.Errorf("the agent is at generation %d of %d, and no pass is due", a.Convergence.Observed, a.Convergence.Generation)
+		}
+		if wrong := w.wrong(a); wrong != "" {
+			w.t.Errorf("the agent %s, suspended %t, is not so everywhere: %s", a.Lifecycle, a.Suspended, wrong)
+		}
+	}
+}
+
+// What a pass has worked by is not what the agent is by now: it publishes nothing,
+// and a change at its last moment is followed by another pass at once.
+func TestInvariant_F5_NothingStaleIsPublished(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, op := range []string{
-		createClient, progressOf(registry.StepClient), ensureGrant, progressOf(registry.StepGrant),
-		ensureEntity, progressOf(registry.StepEntity), ensureAlias, progressOf(registry.StepAlias), publish,
-	} {
-		for when, around := range map[string]func(func()) around{"before": before, "after": after} {
-			w.run(when+" "+op, func(t *testing.T) {
-				w.script.once(op, around(func() {
-					err := w.service.Decommission(w.request(), ana, "support-triage", some)
-					if op == createClient && when == "before" {
-						wantError(t, err, registry.Unavailable, "decommission_incomplete") // the client may come yet
-					} else if err != nil {
+	wide := w.triage()
+	wide.Scopes = &[]string{"skills:invoke", "data:read"}
+	narrow := w.triage()
+	narrow.Scopes = &[]string{"data:read"}
+	w.script.once(finish, before(func() {
+		if _, err := w.other.Change(w.request(), ana, wide.Name, some, narrow); err != nil {
+			t.Error(err)
+		}
+	}))
+	got, err := w.service.Register(w.request(), ana, wide)
+	if err != nil || got.Credentials != nil {
+		t.Fatalf("Register() = %+v, %v", got, err)
+	}
+	if a := got.Agent; a.Published != nil || a.Convergence.DueAt.After(a.UpdatedAt) || !a.Convergence.HeldUntil.IsZero() {
+		t.Errorf("policy sees %v, the next pass is due at %s, the lease is held until %s", a.Published, a.Convergence.DueAt, a.Convergence.HeldUntil)
+	}
+	if err := w.reconcile(); err != nil {
+		t.Fatal(err)
+	}
+	w.wantOneOfEach(got.Agent.ID)
+	wantEqual(t, "scopes", *narrow.Scopes, w.agent(got.Agent.ID).Published.Scopes)
+}
+
+// A DELETE outruns a registration at each of its points: the caller is told so,
+// also where a provider noticed first.
+func TestARegistrationThatADeleteOutranSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, op := range registration[1:] {
+		for name, fault := range map[string]around{"": nil, " and fails": failBefore(reset), " and is refused": failBefore(refused("no"))} {
+			w.run("before "+op+name, func(t *testing.T) {
+				w.script.once(op, func(ctx context.Context, call func() error) error {
+					if _, err := w.other.Decommission(w.request(), ana, "support-triage", some, false); err != nil {
 						t.Errorf("Decommission() = %v", err)
 					}
-				}))
-				_, err := w.service.Register(w.request(), ana, w.triage())
-				switch {
-				case op == publish && when == "after":
-					if err != nil { // it was there before it was deleted
-						t.Errorf("Register() = %v", err)
+					if fault != nil {
+						return fault(ctx, call)
 					}
-				default: // also where a provider noticed first: it is not to blame
-					wantError(t, err, registry.Conflict, "deleted_meanwhile")
-				}
+					return call()
+				})
+				_, err := w.service.Register(w.request(), ana, w.triage())
+				wantError(t, err, registry.Conflict, "deleted_meanwhile")
+				w.converge()
 				w.wantNothingLeft()
-				id := w.idOf("support-triage")
-				wantEqual(t, "steps", "undone undone undone undone undone", states(w.agent(id)))
-
-				w.script.operations()
-				if err := w.service.Decommission(w.request(), ana, id, some); err != nil {
-					t.Errorf("Decommission() again = %v", err)
-				}
-				wantEqual(t, "operations of a second DELETE", nil, w.script.operations())
 			})
 		}
 	}
 }
 
-// The DELETE begins when the client is being created and ends before: it cannot
-// know of the client, says so, and the registration takes it back.
-func TestAClientThatIsCreatedBehindADeleteIsTakenBack(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.script.once(createClient, before(func() {
-		wantError(t, w.service.Decommission(w.request(), ana, "support-triage", some), registry.Unavailable, "decommission_incomplete")
-		wantEqual(t, "clients that the DELETE found", map[string]oauthClient{}, w.tenant.all())
-	}))
-	_, err := w.service.Register(w.request(), ana, w.triage())
-	wantError(t, err, registry.Conflict, "deleted_meanwhile")
-	if n := len(w.tenant.issuedSecrets()); n != 1 {
-		t.Fatalf("%d clients were created, want 1", n)
-	}
-	w.wantNothingLeft()
-}
-
-// Registration and DELETE run freely side by side.
+// Registration and DELETE run freely side by side, on two replicas.
 func TestRegistrationsAndDeletesSideBySideLeaveNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -92,38 +158,35 @@ func TestRegistrationsAndDeletesSideBySideLeaveNothing(t *testing.T) {
 			running = false
 		default:
 		}
-		if err := w.service.Decommission(w.request(), ana, "support-triage", some); err != nil && !errors.Is(err, registry.NotFound) {
-			wantError(t, err, registry.Unavailable, "decommission_incomplete") // the client may come yet
+		if _, err := w.other.Decommission(w.request(), ana, "support-triage", some, false); err != nil && !errors.Is(err, registry.NotFound) {
+			t.Errorf("Decommission() = %v", err)
 		}
 	}
-	w.wantNothingLeft()
+	w.sweepAway()
 }
 
-func TestOfManyIdenticalRegistrationsOneWins(t *testing.T) {
+func TestOfManyRegistrationsOfANameOneWins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.script.concurrent.Store(true)
 	const callers = 20
 	r := w.triage()
-	results := make([]agents.Registered, callers)
 	errs := make([]error, callers)
 	var wg sync.WaitGroup
 	for i := range callers {
-		wg.Go(func() { results[i], errs[i] = w.service.Register(w.request(), ana, r) })
+		wg.Go(func() { _, errs[i] = w.service.Register(w.request(), ana, r) })
 	}
 	wg.Wait()
-	var winners []string
-	for i, err := range errs {
+	winners := 0
+	for _, err := range errs {
 		if err == nil {
-			winners = append(winners, results[i].Agent.ClientID)
+			winners++
 			continue
 		}
 		wantError(t, err, registry.Conflict, "name_taken")
 	}
-	if len(winners) != 1 || len(w.tenant.all()) != 1 || len(w.secrets.all()) != 1 {
-		t.Errorf("%d winners, %d clients, %d entities; want one of each", len(winners), len(w.tenant.all()), len(w.secrets.all()))
+	if winners != 1 || len(w.tenant.issuedSecrets()) != 1 {
+		t.Errorf("%d winners, %d secrets; want one", winners, len(w.tenant.issuedSecrets()))
 	}
-	if n := len(w.tenant.issuedSecrets()); n != 1 {
-		t.Errorf("%d clients were created, want 1", n)
-	}
+	w.wantOneOfEach(w.idOf(r.Name))
 }

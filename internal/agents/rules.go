@@ -54,7 +54,8 @@ func admit(r Registration, rules registry.Rules) (registry.Agent, error) {
 	a := registry.Agent{
 		Name: r.Name, Team: r.Team, AgentType: r.AgentType, Environment: r.Environment, Owner: r.Owner, Description: r.Description,
 		Scopes: t.DefaultScopes, Capabilities: r.Capabilities, Labels: r.Labels, Config: r.Config,
-		Lifecycle: registry.Active,
+		Lifecycle: registry.Active, ExpiresAt: r.ExpiresAt, CredentialsExpireAt: r.CredentialsExpireAt,
+		Authentication: cmp.Or(r.Authentication, registry.ClientSecretPost), Keys: r.Keys,
 	}
 	if r.Scopes != nil {
 		a.Scopes = *r.Scopes

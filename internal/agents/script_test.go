@@ -2,35 +2,53 @@ package agents_test
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/credenceproject/credence/internal/agents"
 	"github.com/credenceproject/credence/internal/registry"
 )
 
 // The operations that a test can look at and interfere with: those of the
 // providers, and those of the store that change it.
 const (
-	createClient  = "create client"
-	findClients   = "find clients"
-	ensureGrant   = "ensure grant"
-	deleteClient  = "delete client"
+	createClient = "create client"
+	findClients  = "find clients"
+	ensureClient = "ensure client"
+	ensureGrant  = "ensure grant"
+	deleteGrants = "delete grants"
+	rotateSecret = "rotate secret"
+	deleteClient = "delete client"
+
 	ensureEntity  = "ensure entity"
 	ensureAlias   = "ensure alias"
+	enableEntity  = "enable entity"
 	disableEntity = "disable entity"
 	deleteEntity  = "delete entity"
 
-	record         = "record"
-	publish        = "publish"
-	decommission   = "decommission"
-	recordTeardown = "record teardown"
+	record   = "record"
+	change   = "change"
+	claim    = "claim"
+	begin    = "begin client"
+	end      = "end intents"
+	forget   = "forget"
+	issue    = "issue credentials"
+	finish   = "finish"
+	postpone = "postpone"
 )
+
+// progressOf is the operation that records how the step went.
+func progressOf(step registry.StepName) string { return "record " + string(step) }
+
+// registration is what one does when nothing goes wrong.
+var registration = []string{
+	record,
+	createClient, progressOf(registry.StepClient), ensureGrant, progressOf(registry.StepGrant),
+	ensureEntity, progressOf(registry.StepEntity), ensureAlias, progressOf(registry.StepAlias),
+	finish,
+}
 
 // around is what a test puts around an operation: it may fail before or after
 // the call, or do something else meanwhile.
@@ -38,13 +56,14 @@ type around func(ctx context.Context, call func() error) error
 
 // script notes every operation in order and runs what a test put around it.
 type script struct {
-	t          testing.TB
+	t          tb
 	pool       *pgxpool.Pool
 	concurrent atomic.Bool // there are several calls at once, whose transactions cannot be told apart
 
 	mu      sync.Mutex
 	journal []string
 	around  map[string]around
+	all     func(ctx context.Context, op string, call func() error) error // around every operation; nil: nothing is
 }
 
 // on puts a around the next calls of op.
@@ -66,18 +85,21 @@ func (s *script) once(op string, a around) {
 func (s *script) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.journal, s.around = nil, map[string]around{}
+	s.journal, s.around, s.all = nil, map[string]around{}, nil
 }
 
 func (s *script) do(ctx context.Context, op string, call func() error) error {
 	s.mu.Lock()
 	s.journal = append(s.journal, op)
-	a := s.around[op]
+	a, all := s.around[op], s.all
 	s.mu.Unlock()
-	if a == nil {
-		return call()
+	switch {
+	case a != nil:
+		return a(ctx, call)
+	case all != nil:
+		return all(ctx, op, call)
 	}
-	return a(ctx, call)
+	return call()
 }
 
 // operations returns what was done since the last call of it.
@@ -89,23 +111,67 @@ func (s *script) operations() []string {
 	return done
 }
 
-// atProvider is do for a call of a provider: no transaction may be open
-// meanwhile (DESIGN section 4), and every such call of every test looks.
-func (s *script) atProvider(ctx context.Context, op string, call func() error) error {
-	if s.concurrent.Load() {
-		return s.do(ctx, op, call)
+// atProvider is do for a call of a provider about an agent, and every such call
+// of every test looks: no transaction may be open meanwhile (DESIGN section 4), and
+// the call must end before the lease does (invariant C2).
+func (s *script) atProvider(ctx context.Context, op, agentID string, call func() error) error {
+	inTime := func() error {
+		if err := timeIsOver(ctx); err != nil {
+			return unavailable(err)
+		}
+		return call()
 	}
-	const openSQL = `
-		SELECT count(*) FROM pg_stat_activity
-		WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND xact_start IS NOT NULL`
+	if ctx.Err() != nil {
+		return unavailable(ctx.Err())
+	}
+	if timeIsOver(ctx) != nil {
+		return inTime()
+	}
+	const lookSQL = `
+		SELECT (SELECT count(*) FROM pg_stat_activity
+		        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND xact_start IS NOT NULL),
+		       COALESCE((SELECT lease_until FROM agents WHERE id = NULLIF($1, '')::uuid), now())`
 	var open int
-	if err := s.pool.QueryRow(context.WithoutCancel(ctx), openSQL).Scan(&open); err != nil {
-		s.t.Errorf("look for open transactions: %v", err)
+	var lease time.Time
+	if err := s.pool.QueryRow(context.WithoutCancel(ctx), lookSQL, agentID).Scan(&open, &lease); err != nil {
+		s.t.Errorf("look for open transactions and the lease: %v", err)
 	}
-	if open != 0 {
+	if open != 0 && !s.concurrent.Load() {
 		s.t.Errorf("%d transactions are open during %q", open, op)
 	}
-	return s.do(ctx, op, call)
+	if deadline, ok := ctx.Deadline(); !ok || !deadline.Before(lease) {
+		s.t.Errorf("%q may take until %s, the lease ends at %s", op, deadline, lease)
+	}
+	return s.do(context.WithValue(ctx, providerKey{}, true), op, inTime)
+}
+
+// providerKey marks the context of what is around a provider's call.
+type providerKey struct{}
+
+// holder is whoever makes a pass. While it is frozen its lease runs out, so what it
+// asks of a provider from then on is not asked: its context has ended.
+type holder struct{ frozen atomic.Bool }
+
+type holderKey struct{}
+
+// asHolder returns a context of somebody whom freeze can freeze.
+func asHolder(ctx context.Context) context.Context {
+	return context.WithValue(ctx, holderKey{}, &holder{})
+}
+
+func freeze(ctx context.Context) {
+	if h, ok := ctx.Value(holderKey{}).(*holder); ok {
+		h.frozen.Store(true)
+	}
+}
+
+// timeIsOver says why no call can be made in ctx any more. A call that a test has
+// held until its deadline was made in time.
+func timeIsOver(ctx context.Context) error {
+	if h, ok := ctx.Value(holderKey{}).(*holder); ok && h.frozen.Load() {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // failBefore fails without having done anything.
@@ -123,86 +189,10 @@ func failAfter(err error) around {
 	}
 }
 
-// before and after do something else on the way, and then what they should.
+// before does something else first, and then what it should.
 func before(f func()) around {
 	return func(_ context.Context, call func() error) error {
 		f()
 		return call()
 	}
-}
-
-func after(f func()) around {
-	return func(_ context.Context, call func() error) error {
-		err := call()
-		f()
-		return err
-	}
-}
-
-// scriptedStore is the real store with the script around its writes.
-type scriptedStore struct {
-	agents.Store
-	script *script
-}
-
-func (s scriptedStore) CreateAgent(ctx context.Context, n registry.NewAgent, by registry.Actor) (a registry.Agent, err error) {
-	err = s.script.do(ctx, record, func() (err error) {
-		a, err = s.Store.CreateAgent(ctx, n, by)
-		return err
-	})
-	return a, err
-}
-
-func (s scriptedStore) RecordProgress(ctx context.Context, agentID string, p registry.Progress) error {
-	return s.script.do(ctx, progressOf(p.Steps[0]), func() error { return s.Store.RecordProgress(ctx, agentID, p) })
-}
-
-// progressOf is the operation that records how the step went.
-func progressOf(step registry.StepName) string { return "record " + string(step) }
-
-func (s scriptedStore) PublishAgent(ctx context.Context, agentID string, by registry.Actor) (a registry.Agent, err error) {
-	err = s.script.do(ctx, publish, func() (err error) {
-		a, err = s.Store.PublishAgent(ctx, agentID, by)
-		return err
-	})
-	return a, err
-}
-
-func (s scriptedStore) DecommissionAgent(ctx context.Context, agentID string, pre registry.Precondition, action string, by registry.Actor) (a registry.Agent, did bool, err error) {
-	err = s.script.do(ctx, decommission, func() (err error) {
-		a, did, err = s.Store.DecommissionAgent(ctx, agentID, pre, action, by)
-		return err
-	})
-	return a, did, err
-}
-
-func (s scriptedStore) RecordTeardown(ctx context.Context, a registry.Agent, p []registry.Progress, action string, outcome registry.Outcome, detail string, by registry.Actor) error {
-	return s.script.do(ctx, recordTeardown, func() error {
-		return s.Store.RecordTeardown(ctx, a, p, action, outcome, detail, by)
-	})
-}
-
-// observed notes the steps that were timed.
-type observed struct {
-	mu    sync.Mutex
-	steps []string
-}
-
-func (o *observed) ObserveStep(step registry.StepName, d time.Duration, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	note := string(step)
-	if err != nil {
-		note += " failed"
-	}
-	if d < 0 {
-		note += " before it began"
-	}
-	o.steps = append(o.steps, note)
-}
-
-func (o *observed) all() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return slices.Clone(o.steps)
 }

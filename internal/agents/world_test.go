@@ -1,17 +1,16 @@
 package agents_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -29,10 +28,21 @@ var (
 	some = registry.Precondition{} // allows all
 )
 
-// world is a service on a real database and two providers in memory.
+// tb is what a test and a random schedule have in common.
+type tb interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
+}
+
+// world is two services on one real database, with two providers in memory.
 type world struct {
-	t        *testing.T
+	t        tb
 	service  *agents.Service
+	other    *agents.Service // another replica
 	store    *postgres.Store
 	pool     *pgxpool.Pool // past the store, to look at rows
 	dsn      string
@@ -41,12 +51,17 @@ type world struct {
 	script   *script
 	observed *observed
 	logs     *logs
+	swept    string // id of the last agent that is of no interest any more
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return newWorldWith(t, agents.Options{Provisioning: time.Minute, Teardown: time.Minute})
+	return newWorldWith(t, patient)
 }
+
+// patient are options under which nothing happens because time passes: tests make
+// it pass in the rows.
+var patient = agents.Options{Lease: time.Minute, Inline: time.Minute, Settle: 10 * time.Minute}
 
 func newWorldWith(t *testing.T, o agents.Options) *world {
 	t.Helper()
@@ -59,10 +74,11 @@ func newWorldWith(t *testing.T, o agents.Options) *world {
 	s := &script{t: t, pool: pool, around: map[string]around{}}
 	w := &world{
 		t: t, store: postgres.NewStore(pool), pool: pool, dsn: dsn, script: s, observed: &observed{}, logs: &logs{},
-		tenant:  &tenant{script: s, clients: map[string]oauthClient{}},
-		secrets: &secretStore{script: s, entities: map[string]entity{}},
+		tenant: newTenant(s), secrets: newSecretStore(s), swept: uuid.Nil.String(),
 	}
-	w.service = agents.NewService(scriptedStore{w.store, s}, w.tenant, w.secrets, w.observed, slog.New(slog.NewJSONHandler(w.logs, nil)), o)
+	log := slog.New(slog.NewJSONHandler(w.logs, nil))
+	w.service = agents.NewService(scriptedStore{w.store, s}, w.tenant, w.secrets, w.observed, log, o)
+	w.other = agents.NewService(scriptedStore{w.store, s}, w.tenant, w.secrets, nil, log, o)
 	w.putEnvironment("production")
 	w.putAgentType(func(*registry.AgentType) {})
 	return w
@@ -73,7 +89,7 @@ func newWorldWith(t *testing.T, o agents.Options) *world {
 // for the next.
 func (w *world) run(name string, f func(t *testing.T)) {
 	w.t.Helper()
-	outer := w.t
+	outer := w.t.(*testing.T)
 	outer.Run(name, func(t *testing.T) {
 		w.t, w.script.t = t, t
 		defer func() { w.t, w.script.t = outer, outer }()
@@ -93,11 +109,18 @@ func (w *world) putEnvironment(name string) {
 // putAgentType writes the agent type support, changed by change.
 func (w *world) putAgentType(change func(*registry.AgentType)) {
 	w.t.Helper()
+	w.putType("support", change)
+}
+
+func (w *world) putType(name string, changes ...func(*registry.AgentType)) {
+	w.t.Helper()
 	t := registry.AgentType{
-		Name: "support", AllowedEnvironments: []string{"production"},
+		Name: name, AllowedEnvironments: []string{"production"},
 		DefaultScopes: []string{"skills:invoke"}, AllowedScopes: []string{"skills:invoke", "data:read"},
 	}
-	change(&t)
+	for _, change := range changes {
+		change(&t)
+	}
 	if _, _, err := w.store.PutAgentType(w.t.Context(), t, some, registry.Actor{Subject: "auth0|root"}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -110,24 +133,21 @@ func (w *world) putTeam(team registry.Team) {
 	}
 }
 
-// settle makes every intent so old that no request to the identity provider can
-// be under way any more.
-func (w *world) settle() {
+// typeRevision is the present revision of the agent type.
+func (w *world) typeRevision(name string) int64 {
 	w.t.Helper()
-	if _, err := w.pool.Exec(w.t.Context(), `UPDATE client_intents SET created_at = created_at - interval '1 hour'`); err != nil {
+	t, err := w.store.AgentType(w.t.Context(), name)
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	return t.Revision
 }
 
 // triage is a registration that the rules allow, validated just now.
 func (w *world) triage() agents.Registration {
 	w.t.Helper()
-	support, err := w.store.AgentType(w.t.Context(), "support")
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	return agents.Registration{
-		TypeRevision: support.Revision, Name: "support-triage", Team: "customer-success", AgentType: "support", Environment: "production",
+		TypeRevision: w.typeRevision("support"), Name: "support-triage", Team: "customer-success", AgentType: "support", Environment: "production",
 		Owner: "ana@example.com", Config: []byte(`{}`),
 	}
 }
@@ -144,11 +164,23 @@ func (w *world) mustRegister() agents.Registered {
 	return r
 }
 
-func (w *world) mustDecommission(ref string) {
+// mustBegin registers an agent under a script that keeps it from being ready.
+func (w *world) mustBegin() (id string) {
 	w.t.Helper()
-	if err := w.service.Decommission(w.request(), ana, ref, some); err != nil {
+	a := w.mustRegister().Agent
+	if a.IsReady() {
+		w.t.Fatal("the agent is ready")
+	}
+	return a.ID
+}
+
+func (w *world) mustDecommission(ref string) registry.Agent {
+	w.t.Helper()
+	a, err := w.service.Decommission(w.request(), ana, ref, some, false)
+	if err != nil {
 		w.t.Fatalf("Decommission(%s) = %v", ref, err)
 	}
+	return a
 }
 
 // idOf returns the id of the newest agent of that name, dead or alive.
@@ -180,6 +212,11 @@ func states(a registry.Agent) string {
 	return strings.Join(all, " ")
 }
 
+// joined and split are a list of words as one text, sorted.
+func joined(words []string) string { return strings.Join(slices.Sorted(slices.Values(words)), " ") }
+
+func split(words string) []string { return strings.Fields(words) }
+
 // audited are the last n events of agents: action, outcome, who, in which
 // request, about whom.
 func (w *world) audited(n int) []string {
@@ -192,47 +229,6 @@ func (w *world) audited(n int) []string {
 		w.t.Fatal(err)
 	}
 	return events[max(0, len(events)-n):]
-}
-
-// left says what there is of agents anywhere; nothing is the empty string. An
-// entity that is disabled is nothing: nobody can log in to it.
-func (w *world) left() string {
-	w.t.Helper()
-	var found []string
-	living, _, err := w.store.Agents(w.t.Context(), registry.AgentFilter{Lifecycle: registry.Active, Limit: 100})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, a := range living {
-		found = append(found, "agent "+a.Name)
-	}
-	for id := range w.tenant.all() {
-		found = append(found, "client "+id)
-	}
-	for _, e := range w.secrets.all() {
-		if !e.Disabled {
-			found = append(found, "entity "+e.ID)
-		}
-	}
-	var seen int
-	const seenSQL = `
-		SELECT count(*) FROM changes c
-		WHERE kind = 'agent' AND after IS NOT NULL
-		  AND NOT EXISTS (SELECT FROM changes n WHERE n.kind = c.kind AND n.object_id = c.object_id AND n.revision > c.revision)`
-	if err := w.pool.QueryRow(w.t.Context(), seenSQL).Scan(&seen); err != nil {
-		w.t.Fatal(err)
-	}
-	if seen > 0 {
-		found = append(found, fmt.Sprintf("%d agents that policy sees", seen))
-	}
-	return strings.Join(found, ", ")
-}
-
-func (w *world) wantNothingLeft() {
-	w.t.Helper()
-	if left := w.left(); left != "" {
-		w.t.Errorf("left behind: %s", left)
-	}
 }
 
 // wantError checks err's kind and code.
@@ -259,23 +255,4 @@ func wantEqual[T any](t *testing.T, what string, want, got T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
-}
-
-// logs is what was logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

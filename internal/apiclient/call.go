@@ -2,15 +2,20 @@ package apiclient
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,32 +37,57 @@ const (
 // an answer, what became of the request is not known.
 const Unreachable = "unreachable"
 
+// connectionLost is the code of the error that says that the request left and no
+// answer came.
+const connectionLost = "connection_lost"
+
 // request is one call of the API.
 type request struct {
-	method string
-	path   []string // escaped segments below the server's address
-	query  url.Values
-	body   []byte
-	want   int          // the status of success
-	or     int          // another one; 0 is none
-	repeat bool         // sending it twice does what sending it once does
-	header *http.Header // where that of the answer goes; nil: nowhere
+	method   string
+	path     []string // escaped segments below the server's address
+	query    url.Values
+	header   http.Header // beside what every request has
+	body     []byte
+	media    string        // of body; "" is JSON
+	want     []int         // the statuses of success
+	repeat   bool          // sending it twice does what sending it once does
+	resend   bool          // also when the connection broke, or the same is under way
+	patience time.Duration // that the server may take beyond the client's timeout
 }
 
-// do sends r and returns the body of the answer. A request that may be repeated
-// is, while the server says 503 and when to come back, if that is before ctx
-// ends.
-func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
+// Answer is what the server said.
+type Answer struct {
+	Document   json.RawMessage // as the server wrote it; nil when there is none
+	ETag       string          // of the state that the document shows, for IfMatch; "" when there is none
+	Accepted   bool            // recorded, but providers have not followed yet (202)
+	Replayed   bool            // an earlier call with the same idempotency key led to it
+	RetryAfter time.Duration   // when there may be news; 0 is unknown
+	Age        time.Duration   // since the server last saw that it knows the newest state; 0 where it does not say
+}
+
+// do sends r and returns the answer. A request that may be repeated is, while the
+// server says 503 and when to come back, if that is before ctx ends.
+func (c *Client) do(ctx context.Context, r request) (Answer, error) {
 	for n := 1; ; n++ {
-		body, err := c.once(ctx, r)
-		p, refused := errors.AsType[*Problem](err)
-		if !refused || !r.repeat || n == attempts || p.Status != http.StatusServiceUnavailable {
-			return body, err
-		}
-		if !wait(ctx, p.RetryAfter) {
-			return nil, err
+		answer, err := c.once(ctx, r)
+		after, again := r.again(err)
+		if !again || n == attempts || !wait(ctx, after) {
+			return answer, err
 		}
 	}
+}
+
+// lostWait is how long after a lost connection a request is sent again.
+const lostWait = time.Second
+
+// again reports whether r may be sent again after err, and when.
+func (r request) again(err error) (after time.Duration, ok bool) {
+	if p, refused := errors.AsType[*Problem](err); refused {
+		running := r.resend && p.Status == http.StatusConflict && p.Code == "idempotency_key_in_progress"
+		return p.RetryAfter, (r.repeat && p.Status == http.StatusServiceUnavailable) || running
+	}
+	e, failed := registry.AsError(err)
+	return lostWait, r.resend && failed && e.Code == connectionLost
 }
 
 // wait waits for d and reports whether a further attempt makes sense.
@@ -79,36 +109,48 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 // once sends r once.
-func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
+func (c *Client) once(ctx context.Context, r request) (Answer, error) {
 	token, err := c.token(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("get the caller's token: %w", err)
+		return Answer{}, fmt.Errorf("get the caller's token: %w", err)
 	}
 	if !sendable(token) {
-		return nil, errors.New("the token is empty or has characters that no token has")
+		return Answer{}, errors.New("the token is empty or has characters that no token has")
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+r.patience)
 	defer cancel()
 	req, err := c.newRequest(ctx, r, token)
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, unreachable(ctx, err, c.base)
+		return Answer{}, unreachable(ctx, err, c.base)
 	}
 	defer resp.Body.Close()
 	body, err := readAnswer(ctx, resp, c.base)
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
-	if r.header != nil {
-		*r.header = resp.Header
+	if err := check(resp, body, r.want); err != nil {
+		return Answer{}, err
 	}
-	if r.or != 0 && resp.StatusCode == r.or {
-		r.want = r.or
+	if len(body) == 0 {
+		body = nil
 	}
-	return body, check(resp, body, r.want)
+	return Answer{
+		Document: body, ETag: resp.Header.Get("ETag"), Accepted: resp.StatusCode == http.StatusAccepted,
+		Replayed: resp.Header.Get("Idempotency-Replayed") == "true", RetryAfter: retryAfter(resp.Header), Age: ageOf(resp.Header),
+	}, nil
+}
+
+// ageOf reads the Age field (RFC 9111, section 5.1).
+func ageOf(h http.Header) time.Duration {
+	seconds, err := strconv.ParseUint(h.Get("Age"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 func (c *Client) newRequest(ctx context.Context, r request, token string) (*http.Request, error) {
@@ -118,11 +160,12 @@ func (c *Client) newRequest(ctx context.Context, r request, token string) (*http
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("User-Agent", c.userAgent)
 	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", cmp.Or(r.media, "application/json"))
 	}
 	return req, nil
 }
@@ -133,12 +176,12 @@ func sendable(token string) bool {
 	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// check returns nil for the answer that was hoped for.
-func check(resp *http.Response, body []byte, want int) error {
-	if resp.StatusCode != want {
+// check returns nil for an answer that was hoped for.
+func check(resp *http.Response, body []byte, want []int) error {
+	if !slices.Contains(want, resp.StatusCode) {
 		return problemOf(resp, body)
 	}
-	if want == http.StatusNoContent {
+	if resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {
@@ -177,6 +220,14 @@ func unreachable(ctx context.Context, err error, at *url.URL) error {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return registry.Unavailable.Wrap(err, "timeout", address+" did not answer in time")
 	default:
-		return registry.Unavailable.Wrap(err, "connection_lost", "there was no answer from "+address)
+		return registry.Unavailable.Wrap(err, connectionLost, "there was no answer from "+address)
 	}
 }
+
+// What requests hope for.
+var (
+	ok           = []int{http.StatusOK}
+	okOrCreated  = []int{http.StatusOK, http.StatusCreated}
+	okOrAccepted = []int{http.StatusOK, http.StatusAccepted}
+	noContent    = []int{http.StatusNoContent}
+)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -19,12 +18,6 @@ func (c *Client) AccessJSON(ctx context.Context, agent, method, resource, path s
 	if path != "" {
 		q.Set("path", path)
 	}
-	var header http.Header
-	document, err = c.do(ctx, request{
-		method: http.MethodGet, path: []string{"agents", agent, "access"}, query: q, want: http.StatusOK, repeat: true, header: &header,
-	})
-	if seconds, err := strconv.ParseUint(header.Get("Age"), 10, 31); err == nil { // RFC 9111, section 5.1
-		age = time.Duration(seconds) * time.Second
-	}
-	return document, age, err
+	answer, err := c.do(ctx, request{method: http.MethodGet, path: []string{"agents", agent, "access"}, query: q, want: ok, repeat: true})
+	return answer.Document, answer.Age, err
 }

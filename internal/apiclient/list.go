@@ -22,6 +22,9 @@ type page struct {
 func (c *Client) items(ctx context.Context, path string, query url.Values) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		query := maps.Clone(query) // each range begins at the first page
+		if query == nil {
+			query = url.Values{}
+		}
 		for {
 			page, err := c.page(ctx, path, query)
 			if err != nil {
@@ -46,11 +49,11 @@ func (c *Client) items(ctx context.Context, path string, query url.Values) iter.
 }
 
 func (c *Client) page(ctx context.Context, path string, query url.Values) (page, error) {
-	raw, err := c.do(ctx, request{method: http.MethodGet, path: []string{path}, query: query, want: http.StatusOK, repeat: true})
+	answer, err := c.do(ctx, request{method: http.MethodGet, path: []string{path}, query: query, want: ok, repeat: true})
 	if err != nil {
 		return page{}, err
 	}
-	return decode[page](raw)
+	return decode[page](answer.Document)
 }
 
 // decoded decodes items. After an error it ends.

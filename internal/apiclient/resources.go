@@ -52,9 +52,8 @@ func (c *Client) PutResourceJSON(ctx context.Context, name string, document []by
 	if !registry.ValidName(name) {
 		return nil, registry.Invalid.Errorf("invalid_name", "no resource can have the name %q", name)
 	}
-	return c.do(ctx, request{
-		method: http.MethodPut, path: []string{"resources", name}, body: document, want: http.StatusOK, or: http.StatusCreated, repeat: true,
-	})
+	answer, err := c.do(ctx, request{method: http.MethodPut, path: []string{"resources", name}, body: document, want: okOrCreated, repeat: true})
+	return answer.Document, err
 }
 
 // Resource returns the resource of that name, or NotFound.
@@ -71,7 +70,8 @@ func (c *Client) ResourceJSON(ctx context.Context, name string) (json.RawMessage
 	if err := checkResource(name); err != nil {
 		return nil, err
 	}
-	return c.do(ctx, request{method: http.MethodGet, path: []string{"resources", name}, want: http.StatusOK, repeat: true})
+	answer, err := c.do(ctx, request{method: http.MethodGet, path: []string{"resources", name}, want: ok, repeat: true})
+	return answer.Document, err
 }
 
 // DeleteResource deletes the resource of that name. It is sent once: a repetition
@@ -80,7 +80,7 @@ func (c *Client) DeleteResource(ctx context.Context, name string) error {
 	if err := checkResource(name); err != nil {
 		return err
 	}
-	_, err := c.do(ctx, request{method: http.MethodDelete, path: []string{"resources", name}, want: http.StatusNoContent})
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: []string{"resources", name}, want: noContent})
 	return err
 }
 

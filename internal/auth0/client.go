@@ -29,9 +29,10 @@ type Observer interface {
 // management token for all its calls and is safe for concurrent use.
 //
 // Its methods fail with registry.Refused, code identity_provider_refused, when
-// repeating the call cannot help until an operator acts, and with
-// registry.Unavailable, code identity_provider_unavailable, in every other case;
-// RetryAfter is then set if Auth0 said when.
+// repeating the call cannot help until an operator acts; the code is
+// identity_provider_limit where the tenant is full. In every other case they
+// fail with registry.Unavailable, code identity_provider_unavailable; RetryAfter
+// is then set if Auth0 said when. No call outlives its context.
 type Client struct {
 	config     Config
 	endpoint   endpoint
@@ -57,12 +58,16 @@ func New(ctx context.Context, c Config, o Observer) (*Client, error) {
 	}
 	guarded := &guard{endpoint: ep, base: c.Transport}
 	tokens := newTokenSource(ctx, c, ep, guarded, o)
+	metered := guarded
+	if c.Budget != nil {
+		metered = &guard{endpoint: ep, base: &meter{budget: c.Budget, base: c.Transport}}
+	}
 	options := []management.Option{
 		management.WithNoRetries(),
 		management.WithDebug(false),
 		management.WithUserAgent("credence"),
 		management.WithNoAuth0ClientInfo(),
-		management.WithClient(&http.Client{Transport: &bearer{tokens: tokens, base: guarded}}),
+		management.WithClient(&http.Client{Transport: &bearer{tokens: tokens, base: metered}}),
 	}
 	if ep.scheme == "http" {
 		options = append(options, management.WithInsecure())
@@ -83,15 +88,26 @@ func (c *Client) TokenEndpoint() string { return c.endpoint.url(tokenPath) }
 // Ping reports whether the control plane can get a management token. While it
 // holds a valid one no call is made, so Ping may run with every readiness check.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.call(ctx, opPing, func(ctx context.Context) error {
+	return c.bounded(ctx, opPing, func(ctx context.Context) error {
 		_, err := c.tokens.token(ctx)
 		return err
 	})
 }
 
-// call makes one call to the Management API: it bounds it in time, the token
-// fetch included, translates its failure and tells the observer.
+// call makes one call to the Management API as soon as the budget has a place
+// for it, bounded in time. It is not made once ctx has ended.
 func (c *Client) call(ctx context.Context, op operation, f func(context.Context) error) error {
+	start := time.Now()
+	if err := op.translate(c.admit(ctx)); err != nil {
+		c.observer.Observe(provider, op.name, start, err)
+		return err
+	}
+	return c.bounded(ctx, op, f)
+}
+
+// bounded bounds f in time, the token fetch included, translates its failure and
+// tells the observer.
+func (c *Client) bounded(ctx context.Context, op operation, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	start := time.Now()

@@ -11,15 +11,13 @@ import (
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-// pageSize is the most applications that Auth0 lists at once.
-const pageSize = 100
-
 // clientIDRE is what a client id that Auth0 made looks like; it is checked
 // before an id becomes part of a URL.
 var clientIDRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// CreateClient makes the application of agent a and returns its credentials.
-// intentID names the attempt and ends up in the application's metadata.
+// CreateClient makes the application of agent a and returns its credentials,
+// without a secret where the agent authenticates with its keys. intentID names
+// the attempt and ends up in the application's metadata.
 //
 // It sends one POST /clients and never repeats it, because Auth0 takes no
 // idempotency key. After Refused and after ErrNotDone no application was made. After
@@ -41,11 +39,8 @@ func (c *Client) CreateClient(ctx context.Context, a registry.Agent, intentID st
 		if err != nil {
 			return err
 		}
-		credentials = registry.Credentials{ClientID: app.GetClientID(), ClientSecret: app.GetClientSecret()}
-		if !clientIDRE.MatchString(credentials.ClientID) || credentials.ClientSecret == "" {
-			return errors.New("the created application came without its client id or secret")
-		}
-		return nil
+		credentials, err = credentialsOf(app, a.Authentication != registry.PrivateKeyJWT)
+		return err
 	})
 	if err != nil {
 		return registry.Credentials{}, err
@@ -53,55 +48,70 @@ func (c *Client) CreateClient(ctx context.Context, a registry.Agent, intentID st
 	return credentials, nil
 }
 
-// FindClients returns the client ids of the applications that this installation
-// made for the agent, in the order of Auth0's list. It reads the whole list: the
-// search endpoint lags behind.
+// credentialsOf reads the answer that made or rotated a secret. Auth0 makes one
+// for an application that authenticates with keys, too; nobody gets to know it.
+func credentialsOf(app *management.Client, withSecret bool) (registry.Credentials, error) {
+	if !clientIDRE.MatchString(app.GetClientID()) || (withSecret && app.GetClientSecret() == "") {
+		return registry.Credentials{}, errors.New("the application came without its client id or secret")
+	}
+	credentials := registry.Credentials{ClientID: app.GetClientID()}
+	if withSecret {
+		credentials.ClientSecret = app.GetClientSecret()
+	}
+	return credentials, nil
+}
+
+// RotateSecret gives the application a new secret and returns it. For up to
+// thirty seconds Auth0 may take the old one still, or not take the new one yet.
 //
-// Where the rate limit is reached it waits, as long as ctx lives. A list that
-// Auth0 cut short is Unavailable, never an empty answer: a caller
-// that finds nothing makes an application. A list that shrank while it was read
-// is read again, since what was on a later page may have moved to one already
-// seen. What escapes it is an application that moved because, between two pages,
-// one was deleted and another created.
-func (c *Client) FindClients(ctx context.Context, agentID string) ([]string, error) {
-	apps, err := readList(pageSize, (*management.Client).GetClientID, func(page int) ([]*management.Client, int, error) {
-		var list *management.ClientList
-		err := c.patientCall(ctx, opListClients, func(ctx context.Context) (err error) {
-			list, err = c.management.Client.List(ctx,
-				management.Parameter("app_type", appType),
-				management.IncludeFields("client_id", "client_metadata"),
-				management.PerPage(pageSize), management.Page(page))
-			if err == nil && (list == nil || list.Start != page*pageSize) {
-				err = errIncomplete
-			}
-			return err
-		})
+// It sends one request and never repeats it: a second one would end what the
+// first one gave. After Refused, NotFound and ErrNotDone the secret is what it
+// was; after every other error that is unknown. It fails with NotFound, code
+// client_gone, when there is no such application, and with Refused when it
+// authenticates with private_key_jwt.
+func (c *Client) RotateSecret(ctx context.Context, clientID string) (registry.Credentials, error) {
+	if err := c.checkClientID(clientID); err != nil {
+		return registry.Credentials{}, err
+	}
+	var credentials registry.Credentials
+	err := c.call(ctx, opRotateSecret, func(ctx context.Context) error {
+		app, err := c.management.Client.RotateSecret(ctx, clientID)
+		if isStatus(err, http.StatusNotFound) {
+			return opRotateSecret.gone(err)
+		}
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
-		return list.Clients, list.Total, nil
+		credentials, err = credentialsOf(app, true)
+		if err == nil && credentials.ClientID != clientID {
+			err = errors.New("the answer is about another application")
+		}
+		return err
 	})
-	if errors.Is(err, errIncomplete) {
-		return nil, opListClients.unavailable(err)
-	}
 	if err != nil {
-		return nil, err
+		return registry.Credentials{}, err
 	}
-	var found []string
-	for _, app := range apps {
-		if isOurs(app, c.config.managedBy(), agentID) {
-			found = append(found, app.GetClientID())
-		}
+	return credentials, nil
+}
+
+// checkClientID refuses what is no client id, and the control plane's own: an
+// agent that had it would be the control plane.
+func (c *Client) checkClientID(clientID string) error {
+	if !clientIDRE.MatchString(clientID) {
+		return registry.Refused.Errorf(codeRefused, "%q is not a client id of Auth0", clientID)
 	}
-	return found, nil
+	if clientID == c.config.ClientID {
+		return registry.Refused.Errorf(codeRefused, "the control plane's own application cannot be an agent's")
+	}
+	return nil
 }
 
 // DeleteClient removes the application. One that is gone already is success. Its
 // grants go with it, and would open nothing if they stayed: Auth0 never gives a
 // client id twice. Tokens that were issued stay valid until they expire.
 func (c *Client) DeleteClient(ctx context.Context, clientID string) error {
-	if !clientIDRE.MatchString(clientID) {
-		return registry.Refused.Errorf(codeRefused, "%q is not a client id of Auth0", clientID)
+	if err := c.checkClientID(clientID); err != nil {
+		return err
 	}
 	return c.call(ctx, opDeleteClient, func(ctx context.Context) error {
 		err := c.management.Client.Delete(ctx, clientID)

@@ -232,7 +232,8 @@ func TestFindClientsReadsEveryPageAndIgnoresOtherInstallations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{first, last}, got); diff != "" {
+	want := []registry.FoundClient{{ClientID: first, IntentID: "intent"}, {ClientID: last, IntentID: "intent"}}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if n := tn.count("GET", clientsPath); n != 3 {
@@ -287,7 +288,7 @@ func TestFindClientsAdoptsWhatAnUnknownOutcomeLeft(t *testing.T) {
 		t.Fatalf("CreateClient: %v", err)
 	}
 	got, err := c.FindClients(t.Context(), agent.ID)
-	if err != nil || len(got) != 1 || got[0] != tn.Clients()[0].ID {
+	if err != nil || len(got) != 1 || got[0].ClientID != tn.Clients()[0].ID {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -344,7 +345,7 @@ func TestEntityLimitTellsTheOperatorWhatToDo(t *testing.T) {
 	}
 	_, err := c.CreateClient(t.Context(), newAgent(), "intent")
 	known, ok := registry.AsError(err)
-	if !ok || known.Kind != registry.Refused || known.Code != "identity_provider_refused" || !strings.Contains(known.Message, "limit is reached; delete what is not used, or upgrade") {
+	if !ok || known.Kind != registry.Refused || known.Code != "identity_provider_limit" || !strings.Contains(known.Message, "limit is reached; delete what is not used, or upgrade") {
 		t.Errorf("%+v", known)
 	}
 }

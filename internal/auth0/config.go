@@ -17,9 +17,15 @@ import (
 const DefaultTimeout = 10 * time.Second
 
 // Config says which tenant to use, and as whom. The control plane's application
-// needs these scopes of the Management API: create, read and delete:clients, and
-// create, read and update:client_grants. It needs no read:client_keys, and must
-// not have it: with it one could read every agent's secret.
+// needs these scopes of the Management API: create, read, update and delete of
+// clients and of client_grants, and update:client_keys to rotate secrets.
+// InspectTenant needs read:actions and read:resource_servers too.
+//
+// It needs no read:client_keys, and must not have it: with it one could read
+// every agent's secret. Agents with private_key_jwt need create, read, update
+// and delete of client_credentials. Auth0 lets the holder of
+// read:client_credentials read secrets as well, so it is for tenants that use
+// private_key_jwt, and no others.
 type Config struct {
 	Domain       string                 // "tenant.eu.auth0.com"; "http://127.0.0.1:8085" for loopback hosts only
 	ClientID     string                 // the control plane's own machine-to-machine application
@@ -28,6 +34,10 @@ type Config struct {
 	Installation string                 // names this installation in the metadata of its applications
 	Timeout      time.Duration          // of one call; 0 is DefaultTimeout
 	Transport    http.RoundTripper      // carries the calls; nil is a transport of its own, through Proxy
+
+	// Budget is asked for a place before each call to the Management API, and told
+	// what Auth0 says of the rate limit; nil: each call is made at once.
+	Budget Budget
 
 	// Proxy names the proxy of a request, as http.Transport's does; nil is none.
 	// It is not asked where Transport is given.
@@ -72,8 +82,11 @@ func (c Config) check() (endpoint, error) {
 	return ep, errors.Join(faults...)
 }
 
+// managedByPrefix begins the mark of every installation.
+const managedByPrefix = "credence/"
+
 // managedBy marks the applications of this installation in their metadata.
-func (c Config) managedBy() string { return "credence/" + c.Installation }
+func (c Config) managedBy() string { return managedByPrefix + c.Installation }
 
 // sameAudience reports whether people could take a for b. Auth0 compares
 // identifiers byte by byte, but two audiences that differ in a slash are an

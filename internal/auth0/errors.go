@@ -17,7 +17,10 @@ import (
 // The codes of our errors; they are part of the wire.
 const (
 	codeRefused     = "identity_provider_refused"
+	codeLimit       = "identity_provider_limit"
 	codeUnavailable = "identity_provider_unavailable"
+	codeClientGone  = "client_gone"
+	codeNotOurs     = "client_of_another_installation"
 )
 
 // tokenPath is where tokens are issued, the agents' and our own.
@@ -79,12 +82,23 @@ var (
 	opCreateClient = operation{name: "create_client", does: "create the agent's application", scope: "create:clients"}
 	opListClients  = operation{name: "list_clients", does: "list the applications", scope: "read:clients"}
 	opDeleteClient = operation{name: "delete_client", does: "delete the agent's application", scope: "delete:clients"}
+	opReadClient   = operation{name: "read_client", does: "read the agent's application", scope: "read:clients"}
+	opUpdateClient = operation{name: "update_client", does: "change the agent's application", scope: "update:clients"}
+	opRotateSecret = operation{name: "rotate_secret", does: "rotate the agent's secret", scope: "update:client_keys", advice: "an agent that authenticates with private_key_jwt has none"}
 	opCreateGrant  = operation{name: "create_grant", does: "grant the agent its scopes", scope: "create:client_grants", advice: adviseSetup}
 	opListGrants   = operation{name: "list_grants", does: "list the agent's grants", scope: "read:client_grants"}
 	opUpdateGrant  = operation{name: "update_grant", does: "change the agent's scopes", scope: "update:client_grants", advice: adviseSetup}
+	opDeleteGrant  = operation{name: "delete_grant", does: "take the agent's scopes back", scope: "delete:client_grants"}
+
+	opListKeys   = operation{name: "list_keys", does: "list the agent's public keys", scope: "read:client_credentials"}
+	opCreateKey  = operation{name: "create_key", does: "add the agent's public key", scope: "create:client_credentials", advice: adviseKeys}
+	opEnableKeys = operation{name: "enable_keys", does: "enable the agent's public keys", scope: "update:client_credentials", advice: adviseKeys}
+	opDeleteKey  = operation{name: "delete_key", does: "delete the agent's former public key", scope: "delete:client_credentials"}
 )
 
 const adviseSetup = "run `credence setup auth0`, so that the agents' audience exists and has every scope"
+
+const adviseKeys = "private_key_jwt needs an Auth0 plan that has it, and an RSA key of 2048 to 4096 bits"
 
 // translate turns the failure of a call into one of the two kinds that callers
 // act on. Auth0's own words stay in the cause, without what looks like a secret
@@ -93,7 +107,7 @@ func (op operation) translate(err error, secrets ...string) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := registry.AsError(err); ok { // of the token that the call needed
+	if _, ok := registry.AsError(err); ok { // translated already, as that of the token that the call needed
 		return fmt.Errorf("auth0: %s: %w", op.does, err)
 	}
 	refused, ok := errors.AsType[*responseError](err)
@@ -104,6 +118,8 @@ func (op operation) translate(err error, secrets ...string) error {
 	switch {
 	case !ok:
 		return op.unavailable(cause)
+	case refused.permanent() && refused.isEntityLimit():
+		return registry.Refused.Wrap(cause, codeLimit, op.refusal(refused))
 	case refused.permanent():
 		return registry.Refused.Wrap(cause, codeRefused, op.refusal(refused))
 	}
@@ -128,6 +144,11 @@ func notDone(err error) bool {
 // succeeded already.
 func (op operation) unavailable(cause error) *registry.Error {
 	return registry.Unavailable.Wrap(cause, codeUnavailable, fmt.Sprintf("Auth0 is not available: could not %s", op.does))
+}
+
+// gone says that the application of the call is not there any more.
+func (op operation) gone(err error) *registry.Error {
+	return registry.NotFound.Wrap(withoutSecrets(err), codeClientGone, "Auth0 has no application of the agent any more: could not "+op.does)
 }
 
 // refusal says what the operator must do.

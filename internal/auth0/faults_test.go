@@ -34,6 +34,24 @@ func (f *faults) setMatch(match func(*http.Request) bool, broken fault) {
 	f.match, f.fault, f.hits = match, broken, 0
 }
 
+// setNth makes the n-th request to the Management API from now on suffer f,
+// counted from 0. The function it returns says whether there was such a request.
+func (f *faults) setNth(n int, broken fault) (hit func() bool) {
+	seen := 0 // guarded by mu, like match
+	f.setMatch(func(r *http.Request) bool {
+		if r.URL.Path == tokenPath {
+			return false
+		}
+		seen++
+		return seen == n+1
+	}, broken)
+	return func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return seen > n
+	}
+}
+
 // count returns how many requests suffered since set.
 func (f *faults) count() int {
 	f.mu.Lock()

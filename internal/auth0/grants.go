@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 
 	"github.com/auth0/go-auth0/management"
@@ -14,12 +15,16 @@ import (
 // grantPageSize is more than the grants one client can have for one audience.
 const grantPageSize = 50
 
+// grantIDRE is what the id of a grant looks like; it is checked before an id
+// becomes part of a URL.
+var grantIDRE = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
 // EnsureGrant lets the client have tokens for the agents' audience with exactly
 // scopes, whatever grant it has now, and returns the grant's id. It may be
 // repeated; where the grant is as it should be nothing is changed.
 func (c *Client) EnsureGrant(ctx context.Context, clientID string, scopes []string) (grantID string, err error) {
-	if !clientIDRE.MatchString(clientID) {
-		return "", registry.Refused.Errorf(codeRefused, "%q is not a client id of Auth0", clientID)
+	if err := c.checkClientID(clientID); err != nil {
+		return "", err
 	}
 	scopes = asSet(scopes)
 	// The SDK decodes answers into what it was given: it gets copies.
@@ -76,13 +81,13 @@ func (c *Client) findGrant(ctx context.Context, clientID string) (*management.Cl
 // isGrantOf reports whether g lets the client itself, not a user of it, have
 // tokens for the agents' audience.
 func (c *Client) isGrantOf(g *management.ClientGrant, clientID string) bool {
-	return g.GetID() != "" && g.GetClientID() == clientID && g.GetAudience() == c.config.Audience &&
+	return grantIDRE.MatchString(g.GetID()) && g.GetClientID() == clientID && g.GetAudience() == c.config.Audience &&
 		(g.GetSubjectType() == "" || g.GetSubjectType() == "client")
 }
 
 // alignGrant makes the scopes of an existing grant those given.
 func (c *Client) alignGrant(ctx context.Context, grant *management.ClientGrant, scopes []string) error {
-	if !grant.GetAllowAllScopes() && sameSet(grant.GetScope(), scopes) {
+	if !grant.GetAllowAllScopes() && registry.SameSet(grant.GetScope(), scopes) {
 		return nil
 	}
 	change := &management.ClientGrant{Scope: &scopes}
@@ -98,9 +103,6 @@ func (c *Client) alignGrant(ctx context.Context, grant *management.ClientGrant, 
 		return err
 	})
 }
-
-// sameSet reports whether a and b hold the same strings, in whatever order.
-func sameSet(a, b []string) bool { return slices.Equal(asSet(a), asSet(b)) }
 
 // asSet returns the strings in order, each once, and never nil: no scopes are []
 // on the wire, not null.

@@ -51,7 +51,7 @@ func TestEnsureGrantEndsWithExactlyTheScopes(t *testing.T) {
 			id = got
 		}
 		grants := tn.Clients()[0].Grants
-		if len(grants) != 1 || got != id || !sameSet(grants[0].Scope, row.scopes) || grants[0].Audience != testAudience {
+		if len(grants) != 1 || got != id || !registry.SameSet(grants[0].Scope, row.scopes) || grants[0].Audience != testAudience {
 			t.Errorf("row %d: id %s, want %s; grants %+v", name, got, id, grants)
 		}
 		patched := false
@@ -119,7 +119,7 @@ func TestEnsureGrantRepeatsAfterEveryFault(t *testing.T) {
 			t.Errorf("%s: somebody else's grant was changed", name)
 		}
 		all := tn.Clients()
-		if grants := all[len(all)-1].Grants; len(grants) != 1 || !sameSet(grants[0].Scope, scopes) {
+		if grants := all[len(all)-1].Grants; len(grants) != 1 || !registry.SameSet(grants[0].Scope, scopes) {
 			t.Errorf("%s: grants: %+v", name, grants)
 		}
 	}

@@ -2,8 +2,13 @@ package auth0
 
 import "errors"
 
-// maxListReads bounds how often a list that shrinks under us is read again.
-const maxListReads = 3
+const (
+	// maxListReads bounds how often a list that shrinks under us is read again.
+	maxListReads = 3
+	// maxListItems bounds a list. Auth0 allows 100,000 applications and as many
+	// grants at most.
+	maxListItems = 250_000
+)
 
 // errIncomplete says that a list did not hold what it said it holds.
 var errIncomplete = errors.New("the list came incomplete")
@@ -13,7 +18,7 @@ var errIncomplete = errors.New("the list came incomplete")
 //
 // A list that grows is fine: what stood in it before is not passed over, at most
 // seen twice. A list that shrinks is read again from the start. A page with
-// fewer items than it must have is errIncomplete.
+// fewer items than it must have is errIncomplete, and so is a list without end.
 func readList[T any](perPage int, key func(T) string, fetch func(page int) ([]T, int, error)) ([]T, error) {
 	for range maxListReads {
 		items, shrank, err := readListOnce(perPage, key, fetch)
@@ -36,7 +41,7 @@ func readListOnce[T any](perPage int, key func(T) string, fetch func(page int) (
 			return nil, false, err
 		case total >= 0 && total < most:
 			return nil, true, nil
-		case len(got) != min(perPage, total-page*perPage):
+		case total > maxListItems, len(got) != min(perPage, total-page*perPage):
 			return nil, false, errIncomplete
 		}
 		most = total

@@ -29,6 +29,9 @@ func (p *preparer) claims(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if existing != nil && !hasTrigger(existing) {
+		return registry.Refused.Errorf(codeRefused, "the Action %s belongs to another trigger: rename or delete it", p.actionName())
+	}
 	id, err := p.ensureAction(ctx, existing, current, code)
 	if err != nil {
 		return err
@@ -36,7 +39,8 @@ func (p *preparer) claims(ctx context.Context) error {
 	return p.ensureBinding(ctx, id)
 }
 
-// findAction returns the claims Action of this installation, or nil.
+// findAction returns the claims Action of this installation, or nil. One that
+// belongs to another trigger is returned as the list has it.
 func (p *preparer) findAction(ctx context.Context) (*management.Action, error) {
 	m := p.client.management
 	actions, err := readPages(ctx, p, opListActions, (*management.Action).GetID,
@@ -55,8 +59,8 @@ func (p *preparer) findAction(ctx context.Context) (*management.Action, error) {
 	if i < 0 {
 		return nil, nil
 	}
-	if triggers := actions[i].SupportedTriggers; len(triggers) != 1 || triggers[0].GetID() != trigger {
-		return nil, registry.Refused.Errorf(codeRefused, "the Action %s belongs to another trigger: rename or delete it", p.actionName())
+	if !hasTrigger(actions[i]) {
+		return actions[i], nil
 	}
 	return p.readAction(ctx, actions[i].GetID())
 }
@@ -140,6 +144,10 @@ func (p *preparer) updateAction(ctx context.Context, id string, action *manageme
 	}
 	p.wrote("the code of the action %s", p.actionName())
 	return p.deploy(ctx, id, code)
+}
+
+func hasTrigger(a *management.Action) bool {
+	return len(a.SupportedTriggers) == 1 && a.SupportedTriggers[0].GetID() == trigger
 }
 
 func hasTriggerVersion(a *management.Action, t actionTrigger) bool {

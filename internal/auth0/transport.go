@@ -1,6 +1,7 @@
 package auth0
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/credenceproject/credence/internal/registry"
 )
 
 const (
@@ -35,7 +38,9 @@ func newTransport(proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 // answer that is not a success into a *responseError, because the SDK drops the
 // headers and the errorCode, and takes the status from the body. It follows no
 // redirect: a 307 would repeat a POST and carry our token elsewhere. It bounds
-// the bodies.
+// the bodies. It sends nothing after the deadline of the request, though the timer
+// may not have fired: the process may have been frozen since somebody looked, and
+// another one holds the agent's lease by now.
 type guard struct {
 	endpoint endpoint
 	base     http.RoundTripper
@@ -45,6 +50,10 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Host != g.endpoint.host || req.URL.Scheme != g.endpoint.scheme {
 		closeBody(req)
 		return nil, fmt.Errorf("refuse to call %s: it is not the tenant", req.URL.Host)
+	}
+	if deadline, ok := req.Context().Deadline(); ok && !time.Now().Before(deadline) {
+		closeBody(req)
+		return nil, fmt.Errorf("%w: it is too late to send it: %w", registry.ErrNotDone, context.DeadlineExceeded)
 	}
 	resp, err := g.base.RoundTrip(req)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/open-policy-agent/opa/v1/bundle"
@@ -30,7 +31,7 @@ func TestInvariant_B1_ABundleBuiltOnTheLastOneEqualsOneFromScratch(t *testing.T)
 		for range 1 + draw(12) {
 			var changes []registry.Change
 			for range 1 + draw(3) {
-				changes = append(changes, m.Change(draw))
+				changes = append(changes, changeAny(m, draw))
 			}
 			next, err := current.view.Apply(changes)
 			if err != nil {
@@ -46,6 +47,26 @@ func TestInvariant_B1_ABundleBuiltOnTheLastOneEqualsOneFromScratch(t *testing.T)
 			}
 		}
 	})
+}
+
+// changeAny changes something at random, now and then what the layouts differ in.
+func changeAny(m *registrytest.Model, draw registrytest.Draw) registry.Change {
+	agents := registrytest.Sorted(m.Facts()).Agents
+	switch kind := draw(8); {
+	case kind == 0:
+		return m.PutPolicy(inLayout(registrytest.Policy(int64(1+draw(3))), int64(1+draw(2))))
+	case kind <= 2 && len(agents) > 0:
+		a, moments := agents[draw(len(agents))], []time.Time{{}, time.Unix(1700000000, 1000), time.Unix(4102444800, 0)}
+		a.ExpiresAt, a.ValidAfter = moments[draw(3)], moments[draw(3)]
+		return m.PutAgent(a)
+	}
+	return m.Change(draw)
+}
+
+// inLayout is the policy as one that reads data of the layout.
+func inLayout(p registry.PlatformPolicy, layout int64) registry.PlatformPolicy {
+	p.Layout = layout
+	return p
 }
 
 // small is a registry with one of everything in an environment, and something
@@ -78,13 +99,24 @@ func small() *registrytest.Model {
 // What OPA makes of a bundle, with OPA's own reader.
 func TestOPAReadsABundle(t *testing.T) {
 	t.Parallel()
-	v := snapshot.New(small().Facts())
+	for _, layout := range []int64{1, 2} {
+		m := small()
+		m.PutPolicy(inLayout(registrytest.Policy(1), layout))
+		t.Run(fmt.Sprintf("layout %d", layout), func(t *testing.T) {
+			t.Parallel()
+			opaReads(t, snapshot.New(m.Facts()))
+		})
+	}
+}
+
+func opaReads(t *testing.T, v *snapshot.View) {
+	t.Helper()
 	made := get(t, newService(&fixed{v}), "production")
 	read, err := bundle.NewReader(made.Reader()).Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (bundles.Tag{Scope: "production", Epoch: "e1", Revision: 8, Hash: made.Tag.Hash}); made.Tag != want {
+	if want := (bundles.Tag{Scope: "production", Epoch: "e1", Revision: 10, Hash: made.Tag.Hash}); made.Tag != want {
 		t.Errorf("tag = %s, want %s: the team is in no bundle, and what is elsewhere is not in this one", made.Tag, want)
 	}
 	version := 1
@@ -118,13 +150,13 @@ func dataOf(t *testing.T, v *snapshot.View, scope string, tag bundles.Tag) any {
 		shards[shard][key] = document
 	}
 	for subject, a := range v.Agents(scope).All() {
-		put(agents, subject, bundles.Agent(a))
+		put(agents, subject, bundles.Agent(v.Policy().Layout, a))
 	}
 	for name, r := range v.Resources().All() {
 		put(resources, name, bundles.Resource(r))
 	}
 	return decode(t, map[string]any{
-		"meta": bundles.Meta(tag, 1), "environment": bundles.Environment(environment), "agents": agents, "resources": resources,
+		"meta": bundles.Meta(tag, v.Policy().Layout), "environment": bundles.Environment(environment), "agents": agents, "resources": resources,
 	})
 }
 
@@ -146,16 +178,25 @@ func decode(t *testing.T, v any) any {
 // is an empty one: a denial that meets null does not hold.
 func TestDocumentsAreAsPolicyReadsThem(t *testing.T) {
 	t.Parallel()
-	got := files(t, get(t, newService(&fixed{snapshot.New(small().Facts())}), "production"))
+	for layout, more := range map[int64]string{1: "", 2: `"scopes":["skills:invoke"],"expires_at":null,"valid_after":null,`} {
+		m := small()
+		m.PutPolicy(inLayout(registrytest.Policy(1), layout))
+		got := files(t, get(t, newService(&fixed{snapshot.New(m.Facts())}), "production"))
+		documents(t, fmt.Sprintf("layout %d", layout), got, more)
+	}
+}
+
+func documents(t *testing.T, layout string, got map[string]string, more string) {
+	t.Helper()
 	shard := func(kind, key string) string {
 		return fmt.Sprintf("registry/%s/%02x/data.json", kind, snapshot.ShardOf(key))
 	}
 	want := map[string]string{
 		"registry/environment/data.json": `{"name":"production","grants":"permissions","max_staleness":"15m"}`,
 		shard("agents", "client-1@clients"): `{"client-1@clients":{"id":"0197c000-0000-7000-8000-000000000001","name":"triage","team":"support",` +
-			`"agent_type":"assistant","suspended":false,"labels":{"tier":"gold"}}}`,
+			`"agent_type":"assistant","suspended":false,` + more + `"labels":{"tier":"gold"}}}`,
 		shard("agents", "client<2>@clients"): `{"client\u003c2\u003e@clients":{"id":"0197c000-0000-7000-8000-000000000002","name":"suspended","team":"sales",` +
-			`"agent_type":"","suspended":true,"labels":{}}}`,
+			`"agent_type":"","suspended":true,` + strings.Replace(more, `"skills:invoke"`, "", 1) + `"labels":{}}}`,
 		shard("resources", "refunds"): `{"refunds":{"type":"skill","team":"support","data_classification":"high","required_permissions":["skills:invoke"],` +
 			`"access":{"visibility":"team","teams":["sales"],"agent_types":["assistant"]},"environments":["production"],"labels":{"tier":"gold"}}}`,
 		shard("resources", "bare"): `{"bare":{"type":"tool","team":"sales","data_classification":"","required_permissions":[],` +
@@ -163,7 +204,7 @@ func TestDocumentsAreAsPolicyReadsThem(t *testing.T) {
 	}
 	for path := range want {
 		if got[path] != want[path] {
-			t.Errorf("%s:\n%s, want\n%s", path, got[path], want[path])
+			t.Errorf("%s: %s:\n%s, want\n%s", layout, path, got[path], want[path])
 		}
 		delete(got, path)
 	}
@@ -173,7 +214,7 @@ func TestDocumentsAreAsPolicyReadsThem(t *testing.T) {
 		delete(got, path)
 	}
 	if len(got) != 0 {
-		t.Errorf("also in the bundle: %v", got)
+		t.Errorf("%s: also in the bundle: %v", layout, got)
 	}
 }
 
@@ -203,6 +244,10 @@ func TestInvariant_B1_TheHashCoversRegoAndLayout(t *testing.T) {
 	again := tagOf()
 	if again.Hash != before.Hash || again == before || again.Revision != m.Head().Revision {
 		t.Errorf("the first Rego again: %s after %s and %s; a rollback is a state of its own", again, before, rego)
+	}
+	m.PutPolicy(inLayout(registrytest.Policy(1), 2))
+	if layout := tagOf(); layout.Hash == again.Hash || layout.Revision != m.Head().Revision {
+		t.Errorf("another layout: %s after %s", layout, again)
 	}
 	if len(before.Hash) != 8 {
 		t.Errorf("hash = %q", before.Hash)

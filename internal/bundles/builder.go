@@ -18,6 +18,7 @@ type builder struct {
 	packer    packer
 	agents    [snapshot.Shards]packed[registry.AgentFacts]
 	resources [snapshot.Shards]packed[registry.ResourceFacts]
+	layout    int64  // of the packed shards
 	policy    string // hash of the packed modules
 	modules   []member
 	end       member
@@ -44,14 +45,15 @@ func (b *builder) build(v *snapshot.View) (*Bundle, error) {
 		return nil, err
 	}
 	members = append(members, b.modules...)
+	b.useLayout(policy.Layout)
 	agents, resources := v.Agents(b.scope), v.Resources()
 	for i := range snapshot.Shards {
-		if members, err = pack(&b.packer, members, &b.agents[i], agents.Shard(i), "agents", i, agentRecordOf); err != nil {
+		if members, err = pack(&b.packer, members, &b.agents[i], agents.Shard(i), "agents", i, agentRecordIn(policy.Layout)); err != nil {
 			return nil, err
 		}
 	}
 	for i := range snapshot.Shards {
-		if members, err = pack(&b.packer, members, &b.resources[i], resources.Shard(i), "resources", i, resourceRecordOf); err != nil {
+		if members, err = pack(&b.packer, members, &b.resources[i], resources.Shard(i), "resources", i, Resource); err != nil {
 			return nil, err
 		}
 	}
@@ -120,9 +122,18 @@ func (b *builder) packModules(p registry.PlatformPolicy) error {
 	return nil
 }
 
+// useLayout forgets the shards that were packed in another layout.
+func (b *builder) useLayout(layout int64) {
+	if b.layout != layout {
+		b.layout = layout
+		b.agents = [snapshot.Shards]packed[registry.AgentFacts]{}
+		b.resources = [snapshot.Shards]packed[registry.ResourceFacts]{}
+	}
+}
+
 // pack appends the member of a shard, packing it only when the shard is another
 // one than last time. An empty shard is no file.
-func pack[V, Record any](p *packer, members []member, last *packed[V], s *snapshot.Shard[V], kind string, i int, record func(V) Record) ([]member, error) {
+func pack[V any](p *packer, members []member, last *packed[V], s *snapshot.Shard[V], kind string, i int, record func(V) any) ([]member, error) {
 	if s.Len() == 0 {
 		*last = packed[V]{}
 		return members, nil

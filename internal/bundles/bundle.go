@@ -70,8 +70,10 @@ func ParseTag(s string) (t Tag, ok bool) {
 // would give other bytes.
 const encoding = 1
 
-// supportedLayouts are the data layouts that this binary can build.
-var supportedLayouts = []int64{1}
+// supportedLayouts are the data layouts that this binary can build: that of its
+// own policy and the one before it, so that it can replace a running binary
+// before its policy is the active one (invariant B2).
+var supportedLayouts = []int64{1, 2}
 
 // hash8 is the part of the tag that covers everything but the registry's state:
 // the modules, the data's layout, and what compresses.

@@ -3,14 +3,14 @@ package bundles
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
 
-// The types below are data layout 1: what the platform policy of that layout
-// reads below data.registry. A change of them is another layout.
+// The types below are the data layouts: what the platform policy reads below
+// data.registry. They differ in the agents' records alone. A change of what is
+// read is another layout.
 
 type metaRecord struct {
 	Scope    string `json:"scope"`
@@ -23,15 +23,6 @@ type environmentRecord struct {
 	Name         string `json:"name"`
 	Grants       string `json:"grants"`
 	MaxStaleness string `json:"max_staleness"`
-}
-
-type agentRecord struct {
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	Team      string            `json:"team"`
-	AgentType string            `json:"agent_type"`
-	Suspended bool              `json:"suspended"`
-	Labels    map[string]string `json:"labels"`
 }
 
 type resourceRecord struct {
@@ -48,10 +39,6 @@ type accessRecord struct {
 	Visibility string   `json:"visibility"`
 	Teams      []string `json:"teams"`
 	AgentTypes []string `json:"agent_types"`
-}
-
-func agentRecordOf(a registry.AgentFacts) agentRecord {
-	return agentRecord{ID: a.ID, Name: a.Name, Team: a.Team, AgentType: a.AgentType, Suspended: a.Suspended, Labels: labels(a.Labels)}
 }
 
 func resourceRecordOf(r registry.ResourceFacts) resourceRecord {
@@ -84,13 +71,9 @@ func labels(m map[string]string) map[string]string {
 
 // encodeShard is a shard's document: records by key. encoding/json sorts keys,
 // so equal shards give equal bytes.
-func encodeShard[V, Record any](s *snapshot.Shard[V], record func(V) Record) ([]byte, error) {
-	return encodeRecords(s.All(), s.Len(), record)
-}
-
-func encodeRecords[V, Record any](entries iter.Seq2[string, V], n int, record func(V) Record) ([]byte, error) {
-	records := make(map[string]Record, n)
-	for key, v := range entries {
+func encodeShard[V any](s *snapshot.Shard[V], record func(V) any) ([]byte, error) {
+	records := make(map[string]any, s.Len())
+	for key, v := range s.All() {
 		records[key] = record(v)
 	}
 	b, err := json.Marshal(records)
@@ -100,13 +83,10 @@ func encodeRecords[V, Record any](entries iter.Seq2[string, V], n int, record fu
 	return b, nil
 }
 
-// Agent returns what policy reads of an agent, in the layout of bundles.
-func Agent(a registry.AgentFacts) any { return agentRecordOf(a) }
-
-// Resource returns what policy reads of a resource, in the layout of bundles.
+// Resource returns what policy reads of a resource, in every layout of bundles.
 func Resource(r registry.ResourceFacts) any { return resourceRecordOf(r) }
 
-// Environment returns what policy reads of an environment, in the layout of
+// Environment returns what policy reads of an environment, in every layout of
 // bundles.
 func Environment(e registry.EnvironmentFacts) any { return environmentRecordOf(e) }
 

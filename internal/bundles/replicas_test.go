@@ -11,6 +11,7 @@ import (
 
 	"github.com/credenceproject/credence/internal/bundles"
 	"github.com/credenceproject/credence/internal/postgres"
+	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 	"github.com/credenceproject/credence/internal/testdb"
 	"github.com/credenceproject/credence/internal/testdb/registrytest"
@@ -78,6 +79,12 @@ func TestInvariant_B1_ReplicasServeEqualBytesUnderEqualTags(t *testing.T) {
 	for round := range 60 {
 		for range 1 + draw(4) {
 			if err := writers[draw(2)].Write(t.Context(), draw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if round%20 == 10 { // as migrate of a newer version; others then force back older ones
+			policy := inLayout(registrytest.Policy(int64(100+round)), 2)
+			if _, err := replicas[0].store.ActivatePolicy(t.Context(), policy, false, registry.Actor{Subject: "migrate"}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -33,9 +33,8 @@ type Server struct {
 	Auth0 Auth0
 	Vault Vault
 
-	ProvisionTimeout time.Duration
-	TeardownTimeout  time.Duration
-	ClientSettle     time.Duration // how long a client may still appear whose creation was not answered
+	Converge Converge
+	Jobs     Jobs
 
 	CheckEvery time.Duration // how often the registry's head is looked at
 	BundleHold time.Duration // how long a caller that knows a newer state is held
@@ -59,6 +58,8 @@ type Auth0 struct {
 	Audience     string // of the agents' tokens
 	Installation string // tells this installation's clients from another's
 	Timeout      time.Duration
+	Rate         float64 // calls a second that all replicas share; 0: as many as there are
+	Burst        int     // calls at once; 0: as many as Rate
 }
 
 // Vault locates the secret store.
@@ -75,6 +76,27 @@ type Vault struct {
 	KVMount      string
 	Role         string
 	Timeout      time.Duration
+}
+
+// Converge says how agents are brought to their desired state.
+type Converge struct {
+	Inline        time.Duration // how long a request waits for the providers
+	Lease         time.Duration // how long one holder works on an agent without a word
+	Settle        time.Duration // how long a client may still appear whose creation was not answered
+	Interval      time.Duration // how often is looked for agents that are due
+	Workers       int           // agents that are worked on at once
+	RetryBase     time.Duration // pause after the first pass that failed
+	RetryMax      time.Duration // pause after the last
+	ReissueWithin time.Duration // how long a repeated registration gets its secret anew
+	ReissueGap    time.Duration // and how often
+	TokenLifetime time.Duration // of the agents' tokens, at most
+}
+
+// Jobs says how often is done what is periodic.
+type Jobs struct {
+	SweepEvery     time.Duration // 0: never
+	ExpiryEvery    time.Duration
+	IdempotencyTTL time.Duration // how long what a key led to is remembered
 }
 
 // Setting is one thing to configure.
@@ -183,12 +205,7 @@ func (c Server) validate() []error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		fault("CREDENCE_TLS_CLIENT_CA_FILE needs CREDENCE_TLS_CERT_FILE and CREDENCE_TLS_KEY_FILE")
 	}
-	// A registration that is under way when we are asked to stop must be able to
-	// fail and to be taken back.
-	need := c.ProvisionTimeout + c.TeardownTimeout
-	if c.Shutdown > 0 && c.ProvisionTimeout > 0 && c.TeardownTimeout > 0 && c.Shutdown < need {
-		fault(fmt.Sprintf("CREDENCE_SHUTDOWN_TIMEOUT is %s: it must be at least CREDENCE_PROVISION_TIMEOUT and CREDENCE_TEARDOWN_TIMEOUT together, %s", c.Shutdown, need))
-	}
+	faults = append(faults, c.checkDurations()...)
 	for _, address := range []struct {
 		env, url  string
 		plaintext bool
@@ -199,6 +216,38 @@ func (c Server) validate() []error {
 		if _, err := netrule.URL(address.url, address.plaintext); err != nil {
 			fault(address.env + ": it " + err.Error())
 		}
+	}
+	return faults
+}
+
+// maxInline is what a request that changes something leaves of its time, which is
+// 10 s, for the rest.
+const maxInline = 9 * time.Second
+
+// checkDurations checks those that must stand in an order. One that is 0 was not
+// read, or its fault was told already.
+func (c Server) checkDurations() []error {
+	var faults []error
+	v := c.Converge
+	for _, order := range []struct {
+		lesserName  string
+		lesser      time.Duration
+		greaterName string
+		greater     time.Duration
+		why         string
+	}{
+		{"CREDENCE_LEASE", v.Lease, "CREDENCE_CLIENT_SETTLE", v.Settle - 1, "a client may appear as long as the request that makes it is under way, and a lease bounds that"},
+		{"CREDENCE_RETRY_BASE", v.RetryBase, "CREDENCE_RETRY_MAX", v.RetryMax, "pauses grow from the one to the other"},
+		{"CREDENCE_REISSUE_GAP", v.ReissueGap, "CREDENCE_REISSUE_WITHIN", v.ReissueWithin, "no secret would be issued anew"},
+		{"CREDENCE_REISSUE_WITHIN", v.ReissueWithin, "CREDENCE_IDEMPOTENCY_TTL", c.Jobs.IdempotencyTTL, "what a key led to must be known as long"},
+		{"CREDENCE_INLINE_TIMEOUT", v.Inline, "CREDENCE_SHUTDOWN_TIMEOUT", c.Shutdown, "requests that are under way must be able to end"},
+	} {
+		if order.lesser > 0 && order.greater > 0 && order.lesser > order.greater {
+			faults = append(faults, fmt.Errorf("%s and %s are not in order: %s", order.lesserName, order.greaterName, order.why))
+		}
+	}
+	if v.Inline > maxInline {
+		faults = append(faults, fmt.Errorf("CREDENCE_INLINE_TIMEOUT is %s: a request lasts 10s, so it must be at most %s", v.Inline, maxInline))
 	}
 	return faults
 }

@@ -67,7 +67,11 @@ func TestDefaults(t *testing.T) {
 			Address: "https://vault.example.com:8200", RoleID: "role", SecretID: config.NewSecret("in-the-other-variable"),
 			AppRoleMount: "approle", JWTMount: "jwt", KVMount: "secret", Role: "agent", Timeout: 5 * time.Second,
 		},
-		ProvisionTimeout: 25 * time.Second, TeardownTimeout: 15 * time.Second, ClientSettle: time.Minute,
+		Converge: config.Converge{
+			Inline: 8 * time.Second, Lease: 15 * time.Second, Settle: time.Minute, Interval: time.Second, Workers: 8,
+			RetryBase: time.Second, RetryMax: 5 * time.Minute, ReissueWithin: 10 * time.Minute, ReissueGap: 30 * time.Second, TokenLifetime: time.Hour,
+		},
+		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour},
 		CheckEvery: time.Second, BundleHold: 10 * time.Second,
 	}
 	if diff := cmp.Diff(want, mustLoad(t, nil, env), cmp.AllowUnexported(config.Secret{})); diff != "" {
@@ -87,7 +91,10 @@ var example = map[string]string{
 	"CREDENCE_VAULT_NAMESPACE": "ns", "CREDENCE_VAULT_CA_CERT_FILE": "vault-ca.pem", "CREDENCE_VAULT_ROLE_ID": "other-role",
 	"CREDENCE_VAULT_SECRET_ID": "other-secret", "CREDENCE_VAULT_APPROLE_MOUNT": "approle-2", "CREDENCE_VAULT_JWT_MOUNT": "jwt-2",
 	"CREDENCE_VAULT_KV_MOUNT": "kv", "CREDENCE_VAULT_ROLE": "mcp", "CREDENCE_VAULT_TIMEOUT": "6s",
-	"CREDENCE_PROVISION_TIMEOUT": "1m", "CREDENCE_TEARDOWN_TIMEOUT": "2m", "CREDENCE_CLIENT_SETTLE": "4m", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
+	"CREDENCE_INLINE_TIMEOUT": "7s", "CREDENCE_LEASE": "16s", "CREDENCE_CLIENT_SETTLE": "4m", "CREDENCE_RECONCILE_INTERVAL": "2s",
+	"CREDENCE_RECONCILE_WORKERS": "9", "CREDENCE_RETRY_BASE": "3s", "CREDENCE_RETRY_MAX": "6m", "CREDENCE_REISSUE_WITHIN": "11m",
+	"CREDENCE_REISSUE_GAP": "31s", "CREDENCE_IDEMPOTENCY_TTL": "25h", "CREDENCE_TOKEN_LIFETIME": "2h", "CREDENCE_EXPIRY_INTERVAL": "3m",
+	"CREDENCE_SWEEP_INTERVAL": "0", "CREDENCE_AUTH0_RATE": "2.5", "CREDENCE_AUTH0_BURST": "10", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
 	"CREDENCE_CHECK_EVERY": "2s", "CREDENCE_BUNDLE_HOLD": "20s",
 }
 
@@ -100,14 +107,18 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		Auth: config.Auth{Issuer: "https://other.example.com/", Audience: "https://other.example.com/api/", TeamsClaim: "groups"},
 		Auth0: config.Auth0{
 			Domain: "other.example.com", ClientID: "other", ClientSecret: config.NewSecret("another"), Audience: "https://agents.example.com/",
-			Installation: "eu", Timeout: 11 * time.Second,
+			Installation: "eu", Timeout: 11 * time.Second, Rate: 2.5, Burst: 10,
 		},
 		Vault: config.Vault{
 			Address: "https://bao.example.com", Plaintext: true, AgentAddress: "https://agents-bao.example.com", Namespace: "ns", CACertFile: "vault-ca.pem",
 			RoleID: "other-role", SecretID: config.NewSecret("other-secret"), AppRoleMount: "approle-2", JWTMount: "jwt-2", KVMount: "kv",
 			Role: "mcp", Timeout: 6 * time.Second,
 		},
-		ProvisionTimeout: time.Minute, TeardownTimeout: 2 * time.Minute, ClientSettle: 4 * time.Minute,
+		Converge: config.Converge{
+			Inline: 7 * time.Second, Lease: 16 * time.Second, Settle: 4 * time.Minute, Interval: 2 * time.Second, Workers: 9,
+			RetryBase: 3 * time.Second, RetryMax: 6 * time.Minute, ReissueWithin: 11 * time.Minute, ReissueGap: 31 * time.Second, TokenLifetime: 2 * time.Hour,
+		},
+		Jobs:       config.Jobs{SweepEvery: 0, ExpiryEvery: 3 * time.Minute, IdempotencyTTL: 25 * time.Hour},
 		CheckEvery: 2 * time.Second, BundleHold: 20 * time.Second,
 	}
 	unexported := cmp.AllowUnexported(config.Secret{})

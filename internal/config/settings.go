@@ -37,6 +37,14 @@ var settings = []Setting{
 	required(text("AUTH0_CLIENT_ID", "", "Management API client of the control plane", func(c *Server) *string { return &c.Auth0.ClientID })),
 	required(secret("AUTH0_CLIENT_SECRET", "its secret", func(c *Server) *Secret { return &c.Auth0.ClientSecret })),
 	duration("AUTH0_TIMEOUT", "10s", "how long one call to Auth0 may take", func(c *Server) *time.Duration { return &c.Auth0.Timeout }),
+	custom("AUTH0_RATE", "0", "calls to the Management API a second that all replicas share, such as 2 for Auth0's free plan; 0: no limit but Auth0's own", func(c *Server, s string) (err error) {
+		c.Auth0.Rate, err = rate(s)
+		return err
+	}),
+	custom("AUTH0_BURST", "0", "calls that may be made at once within CREDENCE_AUTH0_RATE; 0: those of a second", func(c *Server, s string) (err error) {
+		c.Auth0.Burst, err = count(s)
+		return err
+	}),
 	required(text("AGENT_AUDIENCE", "", "audience of the agents' tokens, such as https://mcp.example.com/", func(c *Server) *string { return &c.Auth0.Audience })),
 	text("INSTALLATION", "default", "name of this installation; tells its clients in the tenant from another's", func(c *Server) *string { return &c.Auth0.Installation }),
 
@@ -56,12 +64,25 @@ var settings = []Setting{
 	text("VAULT_ROLE", "agent", "role with which agents log in", func(c *Server) *string { return &c.Vault.Role }),
 	duration("VAULT_TIMEOUT", "5s", "how long one call to Vault may take", func(c *Server) *time.Duration { return &c.Vault.Timeout }),
 
-	duration("PROVISION_TIMEOUT", "25s", "how long one registration may work at the providers", func(c *Server) *time.Duration { return &c.ProvisionTimeout }),
-	duration("TEARDOWN_TIMEOUT", "15s", "how long taking one agent back may work at the providers", func(c *Server) *time.Duration { return &c.TeardownTimeout }),
-	duration("CLIENT_SETTLE", "1m", "how long a client may still appear in Auth0 after a creation that was not answered; longer than any call takes", func(c *Server) *time.Duration { return &c.ClientSettle }),
+	duration("INLINE_TIMEOUT", "8s", "how long a request waits for the providers before it answers 202, and the rest goes on without it", func(c *Server) *time.Duration { return &c.Converge.Inline }),
+	duration("LEASE", "15s", "how long a replica may work on an agent without a word before another takes over; no call to a provider outlives it", func(c *Server) *time.Duration { return &c.Converge.Lease }),
+	duration("CLIENT_SETTLE", "1m", "how long a client may still appear in Auth0 after a creation that was not answered; the lease and half a minute at least", func(c *Server) *time.Duration { return &c.Converge.Settle }),
+	duration("RECONCILE_INTERVAL", "1s", "how often each replica looks for agents that are not as desired", func(c *Server) *time.Duration { return &c.Converge.Interval }),
+	custom("RECONCILE_WORKERS", "8", "agents that a replica works on at once", func(c *Server, s string) (err error) {
+		c.Converge.Workers, err = positive(s)
+		return err
+	}),
+	duration("RETRY_BASE", "1s", "pause after an agent's first pass that failed; it doubles with each", func(c *Server) *time.Duration { return &c.Converge.RetryBase }),
+	duration("RETRY_MAX", "5m", "the longest of these pauses", func(c *Server) *time.Duration { return &c.Converge.RetryMax }),
+	duration("REISSUE_WITHIN", "10m", "how long a registration that is repeated with its Idempotency-Key gets its secret anew", func(c *Server) *time.Duration { return &c.Converge.ReissueWithin }),
+	duration("REISSUE_GAP", "30s", "the least time between two secrets that are issued so", func(c *Server) *time.Duration { return &c.Converge.ReissueGap }),
+	duration("IDEMPOTENCY_TTL", "24h", "how long what an Idempotency-Key led to is remembered", func(c *Server) *time.Duration { return &c.Jobs.IdempotencyTTL }),
+	duration("TOKEN_LIFETIME", "1h", "how long the agents' tokens live, as the audience says in Auth0, and some leeway; the entity of a decommissioned agent is deleted after it", func(c *Server) *time.Duration { return &c.Converge.TokenLifetime }),
+	duration("EXPIRY_INTERVAL", "1m", "how often agents that have expired are suspended; policy denies them at the second", func(c *Server) *time.Duration { return &c.Jobs.ExpiryEvery }),
+	durationOrNever("SWEEP_INTERVAL", "1h", "how often Auth0 and Vault are compared with the registry; 0 turns sweeps off", func(c *Server) *time.Duration { return &c.Jobs.SweepEvery }),
 	duration("CHECK_EVERY", "1s", "how often the registry's head is looked at, whether or not a notification came", func(c *Server) *time.Duration { return &c.CheckEvery }),
 	duration("BUNDLE_HOLD", "10s", "how long an OPA that knows a newer state than this replica is held until it has caught up", func(c *Server) *time.Duration { return &c.BundleHold }),
-	duration("SHUTDOWN_TIMEOUT", "60s", "how long running requests may take to end when the server stops; at least the two timeouts of providers together", func(c *Server) *time.Duration { return &c.Shutdown }),
+	duration("SHUTDOWN_TIMEOUT", "60s", "how long running requests, and work on agents, may take to end when the server stops; at least CREDENCE_INLINE_TIMEOUT", func(c *Server) *time.Duration { return &c.Shutdown }),
 }
 
 func custom(name, byDefault, usage string, set func(*Server, string) error) Setting {
@@ -79,17 +100,31 @@ func text(name, byDefault, usage string, field func(*Server) *string) Setting {
 }
 
 func duration(name, byDefault, usage string, field func(*Server) *time.Duration) Setting {
-	return custom(name, byDefault, usage, func(c *Server, s string) error {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			return fmt.Errorf("%q is not a duration such as 10s or 2m", s)
+	return custom(name, byDefault, usage, func(c *Server, s string) (err error) {
+		if *field(c), err = parseDuration(s); err == nil && *field(c) == 0 {
+			err = errors.New("it must be more than 0")
 		}
-		if d <= 0 {
-			return errors.New("it must be more than 0")
-		}
-		*field(c) = d
-		return nil
+		return err
 	})
+}
+
+// durationOrNever is a duration that may be 0.
+func durationOrNever(name, byDefault, usage string, field func(*Server) *time.Duration) Setting {
+	return custom(name, byDefault, usage, func(c *Server, s string) (err error) {
+		*field(c), err = parseDuration(s)
+		return err
+	})
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration such as 10s or 2m", s)
+	}
+	if d < 0 {
+		return 0, errors.New("it must be more than 0")
+	}
+	return d, nil
 }
 
 func secret(name, usage string, field func(*Server) *Secret) Setting {
@@ -114,6 +149,23 @@ func positive(s string) (int, error) {
 		return 0, fmt.Errorf("%q is not a number between 1 and 10000", s)
 	}
 	return n, nil
+}
+
+// count is a number that may be 0.
+func count(s string) (int, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	return positive(s)
+}
+
+// rate is a number of calls a second; 0 is no limit.
+func rate(s string) (float64, error) {
+	r, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(r == 0 || r >= 0.01 && r <= 1000) { // NaN is neither
+		return 0, fmt.Errorf("%q is neither 0 nor a number between 0.01 and 1000", s)
+	}
+	return r, nil
 }
 
 func boolean(s string) (bool, error) {

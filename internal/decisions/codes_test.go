@@ -9,6 +9,10 @@ import (
 var (
 	triage  = &Agent{ID: "id-of-triage", Name: "triage", Team: "customer-success", AgentType: "support", Environment: "production"}
 	sleeper = &Agent{ID: "id-of-sleeper", Name: "sleeper", Team: "customer-success", AgentType: "support", Environment: "production"}
+	gone    = &Agent{ID: "id-of-gone", Name: "gone", Team: "customer-success", AgentType: "support", Environment: "production"}
+	temp    = &Agent{ID: "id-of-temp", Name: "temp", Team: "customer-success", AgentType: "support", Environment: "production"}
+	leaky   = &Agent{ID: "id-of-leaky", Name: "leaky", Team: "customer-success", AgentType: "support", Environment: "production"}
+	reader  = &Agent{ID: "id-of-reader", Name: "reader", Team: "customer-success", AgentType: "support", Environment: "production"}
 	tester  = &Agent{ID: "id-of-tester", Name: "tester", Team: "customer-success", AgentType: "support", Environment: "staging"}
 	careful = &Agent{ID: "id-of-careful", Name: "careful", Team: "customer-success", AgentType: "support", Environment: "sealed"}
 	mute    = &Agent{ID: "id-of-mute", Name: "mute", Team: "platform", AgentType: "support", Environment: "production"}
@@ -58,6 +62,30 @@ func TestPlatformPolicySaysWhy(t *testing.T) {
 			"production", call(claims("sleeper@clients", "skills:invoke")),
 			Decision{Reasons: deny("agent", "agent_suspended"), Agent: sleeper, Resource: hello, Revision: 41},
 		},
+		"agent expired": {
+			"production", call(claims("gone@clients", "skills:invoke")),
+			Decision{Reasons: deny("agent", "agent_expired"), Agent: gone, Resource: hello, Revision: 41},
+		},
+		"agent that expires one day": {
+			"production", call(claims("temp@clients", "skills:invoke")),
+			Decision{Allow: true, Reasons: []Reason{}, Agent: temp, Resource: hello, Revision: 41},
+		},
+		"token revoked": {
+			"production", call(with(claims("leaky@clients", "skills:invoke"), "iat", 1700000000)),
+			Decision{Reasons: deny("token", "token_revoked"), Agent: leaky, Resource: hello, Revision: 41},
+		},
+		"token that does not say when it was issued": {
+			"production", call(claims("leaky@clients", "skills:invoke")),
+			Decision{Reasons: deny("token", "token_revoked"), Agent: leaky, Resource: hello, Revision: 41},
+		},
+		"token issued since the others were revoked": {
+			"production", call(with(claims("leaky@clients", "skills:invoke"), "iat", 1700000001)),
+			Decision{Allow: true, Reasons: []Reason{}, Agent: leaky, Resource: hello, Revision: 41},
+		},
+		"permission that the agent holds no more": {
+			"production", call(claims("mute@clients", "skills:invoke")),
+			Decision{Reasons: deny("permissions", "missing_permission"), Agent: mute, Resource: hello, Revision: 41},
+		},
 		"resource unknown": {
 			"production", Query{Claims: invoker, TokenValid: true, Method: "POST", Resource: "nothing"},
 			Decision{Reasons: deny("resource", "resource_unknown"), Agent: triage, Revision: 41},
@@ -67,8 +95,8 @@ func TestPlatformPolicySaysWhy(t *testing.T) {
 			Decision{Reasons: deny("environment", "environment_mismatch"), Agent: tester, Resource: hello, Revision: 40},
 		},
 		"not admitted": {
-			"production", Query{Claims: claims("triage@clients", "data:read", "ledger:read"), TokenValid: true, Method: "GET", Resource: "ledger"},
-			Decision{Reasons: deny("access", "access_denied"), Agent: triage, Resource: ledger, Revision: 41},
+			"production", Query{Claims: claims("reader@clients", "data:read", "ledger:read"), TokenValid: true, Method: "GET", Resource: "ledger"},
+			Decision{Reasons: deny("access", "access_denied"), Agent: reader, Resource: ledger, Revision: 41},
 		},
 		"permission missing": {
 			"production", call(claims("triage@clients", "data:read")),
@@ -94,9 +122,11 @@ func TestPlatformPolicySaysWhy(t *testing.T) {
 func TestOddClaimsDeny(t *testing.T) {
 	t.Parallel()
 	e, v := patientEvaluator(), viewOf(platform())
-	for _, claim := range []string{"sub", "permissions", "exp", "nbf"} {
+	for claim, subject := range map[string]string{
+		"sub": "triage@clients", "permissions": "triage@clients", "exp": "triage@clients", "nbf": "triage@clients", "iat": "leaky@clients",
+	} {
 		for _, value := range odd {
-			q := call(with(claims("triage@clients", "skills:invoke"), claim, value))
+			q := call(with(claims(subject, "skills:invoke"), claim, value))
 			d := mustDecide(t, e, v, "production", q)
 			if d.Fault != nil || d.Allow && !harmless(claim, value) {
 				t.Errorf("%s is %#v: %+v", claim, value, d)
@@ -113,12 +143,12 @@ func harmless(claim string, value any) bool {
 	case []string:
 		return claim == "permissions"
 	case float64:
-		return claim == "exp" && list > forever || claim == "nbf" && list == 1.5
+		return (claim == "exp" || claim == "iat") && list > forever || claim == "nbf" && list == 1.5
 	case int:
 		return claim == "nbf"
 	case uint8:
 		return claim == "nbf"
 	default: // a number too large for others, and minus zero
-		return claim == "exp" && value == odd[9] || claim == "nbf" && value == odd[10]
+		return (claim == "exp" || claim == "iat") && value == odd[9] || claim == "nbf" && value == odd[10]
 	}
 }

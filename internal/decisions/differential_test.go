@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -60,7 +61,9 @@ decision := {
 func TestDecisionIsThatOfAnOPAWithTheBundle(t *testing.T) {
 	t.Parallel()
 	e := patientEvaluator()
-	for name, p := range map[string]registry.PlatformPolicy{"platform": platform(), "pointing": pointing, "roaming": roaming} {
+	for name, p := range map[string]registry.PlatformPolicy{
+		"platform": platform(), "pointing": pointing, "roaming": roaming, "pointing, layout 2": inLayout2(pointing), "roaming, layout 2": inLayout2(roaming),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
@@ -73,6 +76,11 @@ func TestDecisionIsThatOfAnOPAWithTheBundle(t *testing.T) {
 			})
 		})
 	}
+}
+
+func inLayout2(p registry.PlatformPolicy) registry.PlatformPolicy {
+	p.Layout = 2
+	return p
 }
 
 func agree(t *rapid.T, e *Evaluator, o opa, v *snapshot.View, environment string, q Query) {
@@ -112,6 +120,8 @@ func drawFacts(t *rapid.T, p registry.PlatformPolicy) registry.Facts {
 			Team: drawTeam(t), AgentType: drawType(t), Environment: drawEnvironment(t),
 			Suspended: rapid.IntRange(0, 4).Draw(t, "suspended") == 0,
 			Labels:    rapid.SampledFrom([]map[string]string{nil, {}, {"tier": "gold"}}).Draw(t, "labels"),
+			Scopes:    drawMost(t, []string{"skills:invoke", "tools:access", "data:read", "data:write", "special"}),
+			ExpiresAt: drawMoment(t, "expires_at"), ValidAfter: drawMoment(t, "valid_after"),
 		})
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "resources") {
@@ -130,6 +140,12 @@ func drawFacts(t *rapid.T, p registry.PlatformPolicy) registry.Facts {
 		})
 	}
 	return f
+}
+
+// drawMoment is mostly none, and else far from the clock: two evaluations do not
+// happen at once.
+func drawMoment(t *rapid.T, label string) time.Time {
+	return rapid.SampledFrom([]time.Time{{}, {}, {}, time.Unix(1700000000, 1000), time.Unix(4102444800, 0)}).Draw(t, label)
 }
 
 func drawTeam(t *rapid.T) string {
@@ -169,6 +185,7 @@ func drawQuery(t *rapid.T, v *snapshot.View, environment string) Query {
 			"sub":         rapid.SampledFrom(subjects).Draw(t, "sub"),
 			"permissions": drawMost(t, []string{"skills:invoke", "tools:access", "data:read", "data:write", "special"}),
 			"exp":         forever,
+			"iat":         rapid.SampledFrom([]int64{0, 1700000000, 1700000001, forever}).Draw(t, "iat"),
 		},
 		TokenValid: rapid.IntRange(0, 9).Draw(t, "invalid") > 0,
 		Method:     rapid.SampledFrom([]string{"GET", "HEAD", "POST", "DELETE", "get", ""}).Draw(t, "method"),
@@ -176,7 +193,7 @@ func drawQuery(t *rapid.T, v *snapshot.View, environment string) Query {
 		Resource:   rapid.SampledFrom(resources).Draw(t, "resource"),
 	}
 	if rapid.IntRange(0, 2).Draw(t, "odd") == 0 {
-		claim := rapid.SampledFrom([]string{"sub", "permissions", "exp", "nbf", "other"}).Draw(t, "claim")
+		claim := rapid.SampledFrom([]string{"sub", "permissions", "exp", "nbf", "iat", "other"}).Draw(t, "claim")
 		q.Claims[claim] = rapid.SampledFrom(odd).Draw(t, "value")
 	}
 	return q

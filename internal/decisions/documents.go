@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 
 	"github.com/credenceproject/credence/internal/bundles"
+	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
 
@@ -41,7 +42,7 @@ func (t *transaction) read(ctx context.Context, path storage.Path) (any, error) 
 	case "environment":
 		return t.record(recordKey{kind: kind}, t.environmentRecord(), rest)
 	case "agents":
-		return readSharded(ctx, t, kind, t.view.Agents(t.environment), bundles.Agent, rest)
+		return readSharded(ctx, t, kind, t.view.Agents(t.environment), t.agentRecord, rest)
 	case "resources":
 		return readSharded(ctx, t, kind, t.view.Resources(), bundles.Resource, rest)
 	default:
@@ -53,6 +54,10 @@ func (t *transaction) meta() any {
 	head, policy := t.view.Head(), t.view.Policy()
 	tag := bundles.Tag{Scope: t.environment, Epoch: head.Epoch, Revision: t.view.ScopeRevision(t.environment)}
 	return bundles.Meta(tag, policy.Layout)
+}
+
+func (t *transaction) agentRecord(a registry.AgentFacts) any {
+	return bundles.Agent(t.view.Policy().Layout, a)
 }
 
 func (t *transaction) environmentRecord() any {

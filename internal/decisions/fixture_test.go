@@ -72,6 +72,13 @@ func viewOf(p registry.PlatformPolicy) *snapshot.View {
 			agentIn("staging", "tester", "customer-success"),
 			agentIn("sealed", "careful", "customer-success"),
 			suspended(agentIn("production", "sleeper", "customer-success")),
+			expires(agentIn("production", "gone", "customer-success"), time.Unix(1700000000, 0)),
+			expires(agentIn("production", "temp", "customer-success"), time.Unix(4102444800, 0)),
+			revoked(agentIn("production", "leaky", "customer-success"), time.Unix(1700000000, 500_000_000)),
+			{
+				ID: "id-of-reader", Name: "reader", Team: "customer-success", AgentType: "support", Environment: "production",
+				Subject: "reader@clients", Scopes: []string{"data:read", "ledger:read"},
+			},
 			{ID: "id-of-mute", Name: "mute", Team: "platform", AgentType: "support", Environment: "production", Subject: "mute@clients"},
 		},
 		Resources: []registry.ResourceFacts{
@@ -98,6 +105,16 @@ func agentIn(environment, name, team string) registry.AgentFacts {
 
 func suspended(a registry.AgentFacts) registry.AgentFacts {
 	a.Suspended = true
+	return a
+}
+
+func expires(a registry.AgentFacts, at time.Time) registry.AgentFacts {
+	a.ExpiresAt = at
+	return a
+}
+
+func revoked(a registry.AgentFacts, at time.Time) registry.AgentFacts {
+	a.ValidAfter = at
 	return a
 }
 

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// forever is when the tokens that we think of expire: at the end of 9999.
+	// forever is when the tokens that we think of are issued and expire: at the
+	// end of 9999. None of them was revoked.
 	forever = 253402300799
 	// scanned and scanTime bound the work of one page of callers.
 	scanned  = 2000
@@ -37,8 +38,8 @@ func NewService(r interface{ View() *snapshot.View }, e *Evaluator, log *slog.Lo
 }
 
 // Access returns what policy says when the agent, given by name or id, calls the
-// resource with a token that holds all scopes it is registered with. That there
-// is no such resource is a decision too.
+// resource with a new token that holds all scopes it is registered with. That
+// there is no such resource is a decision too.
 //
 // It returns NotFound when there is no such agent, and otherwise the errors of
 // Evaluator.Decide; before the registry was loaded it returns Unavailable.
@@ -109,7 +110,7 @@ func (s *Service) decide(ctx context.Context, v *snapshot.View, a registry.Agent
 		permissions = []string{}
 	}
 	return s.evaluator.Decide(ctx, v, a.Environment, Query{
-		Claims:     map[string]any{"sub": a.Subject, "permissions": permissions, "exp": forever},
+		Claims:     map[string]any{"sub": a.Subject, "permissions": permissions, "iat": forever, "exp": forever},
 		TokenValid: true,
 		Method:     method,
 		Path:       path,

@@ -47,6 +47,8 @@ func TestAccessAsksForTheAgentAsItIsRegistered(t *testing.T) {
 		"by name":              {"triage", "hello-skill", "POST", "/say-hello", allowed},
 		"without a path":       {"triage", "hello-skill", "POST", "", allowed},
 		"of a suspended agent": {"sleeper", "hello-skill", "POST", "/", Decision{Reasons: deny("agent", "agent_suspended"), Agent: sleeper, Resource: hello, Revision: 41}},
+		"of an expired agent":  {"gone", "hello-skill", "POST", "/", Decision{Reasons: deny("agent", "agent_expired"), Agent: gone, Resource: hello, Revision: 41}},
+		"with a new token":     {"leaky", "hello-skill", "POST", "/", Decision{Allow: true, Reasons: []Reason{}, Agent: leaky, Resource: hello, Revision: 41}},
 		"without scopes":       {"mute", "hello-skill", "POST", "/", Decision{Reasons: deny("permissions", "missing_permission"), Agent: mute, Resource: hello, Revision: 41}},
 		"in its environment":   {"tester", "hello-skill", "POST", "/", Decision{Reasons: deny("environment", "environment_mismatch"), Agent: tester, Resource: hello, Revision: 40}},
 		"to nothing":           {"triage", "nothing", "POST", "/", Decision{Reasons: deny("resource", "resource_unknown"), Agent: triage, Revision: 41}},
@@ -104,7 +106,7 @@ decision := {"allow": false, "allowed": false, "reasons": [{"tier": "platform", 
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := `{"payload":{"exp":253402300799,"permissions":` + permissions + `,"sub":"` + agent + `@clients"},"valid":true}`
+		want := `{"payload":{"exp":253402300799,"iat":253402300799,"permissions":` + permissions + `,"sub":"` + agent + `@clients"},"valid":true}`
 		if diff := cmp.Diff(deny("token", want), d.Reasons); diff != "" {
 			t.Errorf("token (-want +got):\n%s", diff)
 		}
@@ -151,8 +153,9 @@ func names(agents []registry.AgentFacts) string {
 func TestCallersAreThoseWhomPolicyAllows(t *testing.T) {
 	t.Parallel()
 	s := serviceOf(viewOf(platform()))
+	s.scanTime = time.Hour // however busy the machine is
 	for name, c := range map[string]struct{ resource, method, want string }{
-		"of a skill":                    {"hello-skill", "POST", "billing-bot triage"},
+		"of a skill":                    {"hello-skill", "POST", "billing-bot leaky temp triage"},
 		"with a permission nobody has":  {"ledger", "GET", ""},
 		"of a source, to write instead": {"ledger", "POST", ""},
 	} {

@@ -16,14 +16,24 @@ import (
 // Whatever a policy reads, it finds what an OPA finds that loaded the bundle.
 func TestStoreReadsAsAnOPAThatLoadedTheBundle(t *testing.T) {
 	t.Parallel()
-	v := viewOf(saying("x"))
+	for _, p := range []registry.PlatformPolicy{saying("x"), inLayout2(saying("x"))} {
+		t.Run(fmt.Sprintf("layout %d", p.Layout), func(t *testing.T) {
+			t.Parallel()
+			readsAsAnOPA(t, viewOf(p))
+		})
+	}
+}
+
+func readsAsAnOPA(t *testing.T, v *snapshot.View) {
+	t.Helper()
 	triage, hello := shardName(snapshot.ShardOf("triage@clients")), shardName(snapshot.ShardOf("hello-skill"))
 	for _, path := range []string{
 		"/registry", "/registry/meta", "/registry/meta/revision", "/registry/meta/revision/x", "/registry/meta/nothing",
 		"/registry/environment", "/registry/environment/grants", "/registry/nothing",
 		"/registry/agents", "/registry/agents/" + triage, "/registry/agents/" + triage + "/triage@clients",
 		"/registry/agents/" + triage + "/triage@clients/team", "/registry/agents/" + triage + "/triage@clients/suspended",
-		"/registry/agents/" + triage + "/triage@clients/labels", "/registry/agents/" + triage + "/tester@clients",
+		"/registry/agents/" + triage + "/triage@clients/labels", "/registry/agents/" + triage + "/triage@clients/scopes/0",
+		"/registry/agents/" + triage + "/triage@clients/expires_at", "/registry/agents/" + triage + "/tester@clients",
 		"/registry/agents/" + triage + "/nobody", "/registry/agents/zz", "/registry/agents/0", "/registry/agents/+1", "/registry/agents/" + hello + "/triage@clients",
 		"/registry/resources", "/registry/resources/" + hello, "/registry/resources/" + hello + "/hello-skill/access/visibility",
 		"/registry/resources/" + hello + "/hello-skill/environments/0", "/registry/resources/" + hello + "/hello-skill/environments/1",

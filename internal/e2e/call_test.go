@@ -45,8 +45,16 @@ func (c caller) register(document string) api.RegisteredAgent {
 	answer := c.post("/agents", document)
 	answer.want(c.w.t, 201)
 	answer.decode(c.w.t, &r)
-	c.w.secrets.add("the secret of "+r.Agent.Name, r.Credentials.ClientSecret)
+	c.w.secrets.add("the secret of "+r.Agent.Name, secretOf(r))
 	return r
+}
+
+// secretOf is the secret that was handed out, or "".
+func secretOf(r api.RegisteredAgent) string {
+	if r.Credentials.ClientSecret == nil {
+		return ""
+	}
+	return *r.Credentials.ClientSecret
 }
 
 func (c caller) do(method, path, contentType string, body io.Reader) response {

@@ -15,6 +15,19 @@ func (w *world) postAndForget(path, document string) response { return w.try("PO
 // try calls the API as the developer, from any goroutine. The zero response is
 // no answer.
 func (w *world) try(method, path, document string) response {
+	return w.tryAs(w.developer, method, path, document)
+}
+
+// tryWith is try with an Idempotency-Key, if there is one.
+func (w *world) tryWith(method, path, document, key string) response {
+	if key == "" {
+		return w.try(method, path, document)
+	}
+	return w.tryAs(w.developer, method, path, document, "Idempotency-Key", key)
+}
+
+// tryAs is try with a token and headers, given as pairs.
+func (w *world) tryAs(token, method, path, document string, headers ...string) response {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+w.api+path, strings.NewReader(document))
@@ -22,7 +35,10 @@ func (w *world) try(method, path, document string) response {
 		return response{}
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+w.developer)
+	r.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	answer, err := client.Do(r)
 	if err != nil {
 		return response{}

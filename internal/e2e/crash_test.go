@@ -12,7 +12,7 @@ import (
 
 // TestAKilledServerNeverReportsHalfAnAgentAsDone: kill -9 while a provider has
 // done its part and nobody has noted it. After a restart the agent shows how far
-// it got, and its deletion removes what was never confirmed.
+// it got, and is brought on without being asked for.
 func TestAKilledServerNeverReportsHalfAnAgentAsDone(t *testing.T) {
 	t.Parallel()
 	pending := []string{"pending", "pending", "pending", "pending", "pending"}
@@ -28,7 +28,7 @@ func TestAKilledServerNeverReportsHalfAnAgentAsDone(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newQuick(t)
 			w.as(w.developer).register(registration("warm", nil))
 			at, entered := tt.at(w), make(chan struct{})
 			at.set(&fault{method: tt.method, path: tt.path, do: hold(entered)})
@@ -40,12 +40,10 @@ func TestAKilledServerNeverReportsHalfAnAgentAsDone(t *testing.T) {
 			wait(t, entered, "the request at the provider")
 			w.kill()
 			wait(t, unanswered, "the caller")
-			at.set(nil)
 			w.start()
 
 			dev := w.as(w.developer)
-			var half api.Agent
-			dev.get("/agents/half").want(t, 200).decode(t, &half)
+			half := w.agent("half")
 			var steps []string
 			for _, s := range half.Provisioning {
 				steps = append(steps, string(s.State))
@@ -57,16 +55,13 @@ func TestAKilledServerNeverReportsHalfAnAgentAsDone(t *testing.T) {
 				t.Errorf("half an agent is shown as %+v", half)
 			}
 			dev.post("/agents", registration("half", nil)).wantRefused(t, 409, "name_taken", "/name name_taken")
-			dev.delete("/agents/half").want(t, 204)
-			if clients := w.tenant.Clients(); len(clients) != 1 {
-				t.Errorf("left behind: %+v", clients)
+			at.set(nil)
+			w.settles()
+			if whole := w.agent("half"); !isReady(whole) || whole.ID != half.ID {
+				t.Errorf("it became %+v", whole)
 			}
-			if e, found := w.entityOf(half.ID); found && !e.Disabled {
-				t.Errorf("entity %+v is left enabled", e)
-			}
-			if again := dev.register(registration("half", nil)); !isReady(again.Agent) {
-				t.Errorf("the next one is not ready: %+v", again.Agent.Conditions)
-			}
+			w.checkAgreement()
+			w.createdOnce("half")
 		})
 	}
 }

@@ -3,155 +3,235 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/credenceproject/credence/api"
 )
 
 // raw is what a provider says when it fails. Callers must never see it.
 const raw = "raw-text-of-a-provider"
 
-// breakage is one way in which a provider fails, and what becomes of the call.
-type breakage struct {
-	name   string
-	do     func(http.ResponseWriter, *http.Request, http.Handler)
-	status int
-	silent bool // nothing was done, and nobody can know it
-}
+// The providers' dialects.
+const (
+	auth0Says = `{"statusCode":400,"error":"` + raw + `","message":"` + raw + `","errorCode":"` + raw + `"}`
+	vaultSays = `{"errors":["` + raw + `"]}`
+)
 
-// breakages are the ways of one dialect, whose refusal is body.
-func breakages(body string) []breakage {
-	return []breakage{
-		{"the connection breaks before", dropBefore, 503, true},
-		{"the connection breaks after", dropAfter, 503, false},
-		{"it does not answer", hang, 503, true},
-		{"it does and nobody hears of it", late, 503, false},
-		{"its answer is cut short", truncate, 503, false},
-		{"429", answerWith(429, body, "X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", "99999999999"), 503, false},
-		{"500", answerWith(500, body), 503, true},
-		{"503 and no JSON", answerWith(503, "<html>"+raw), 503, true},
-		{"403", answerWith(403, body), 502, false},
-		{"400", answerWith(400, body), 502, false},
+// mishaps are the ways in which a provider fails for a time, in the dialect of says.
+func mishaps(says string) []*fault {
+	return []*fault{
+		{do: dropBefore},
+		{do: dropAfter},
+		{do: hang},
+		{do: late},
+		{do: truncate},
+		{do: tooMany(says)},
+		{do: answerWith(500, says)},
+		{do: answerWith(503, "<html>"+raw)},
 	}
 }
 
-// TestAFailedStepLeavesNothing: whatever a provider does at whichever step, the
-// answer is a problem, nothing is left at either provider, and the name is free.
-// Where a client may still appear, the answer says so, and finishing works once
-// none can.
-func TestAFailedStepLeavesNothing(t *testing.T) {
+// tooMany refuses for a second.
+func tooMany(says string) func(http.ResponseWriter, *http.Request, http.Handler) {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		reset := strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)
+		answerWith(429, says, "X-Ratelimit-Limit", "2", "X-Ratelimit-Remaining", "0", "X-Ratelimit-Reset", reset)(w, r, next)
+	}
+}
+
+// stage is a step at a provider, within what a caller asks for.
+type stage struct {
+	name, method, path, says string
+	at                       func(*world) *proxy
+	times                    int // that each mishap strikes: an adapter repeats what may be repeated
+	do                       func(*world, string) response
+	done                     []int // the statuses that may come of it
+	fresh                    bool  // it is for agents that are not there yet
+	after                    func(*world, map[string]response)
+}
+
+func atAuth0(w *world) *proxy { return w.auth0 }
+func atVault(w *world) *proxy { return w.vault }
+
+func register(w *world, name string) response {
+	return w.try("POST", "/agents", registration(name, nil))
+}
+
+func act(action, document string) func(*world, string) response {
+	return func(w *world, name string) response { return w.try("POST", "/agents/"+name+"/"+action, document) }
+}
+
+func remove(w *world, name string) response { return w.try("DELETE", "/agents/"+name, "") }
+
+var stages = []stage{
+	{"create the client", "POST", "/api/v2/clients", auth0Says, atAuth0, 1, register, []int{201, 202}, true, afterRegistration},
+	{"create the grant", "POST", "/api/v2/client-grants", auth0Says, atAuth0, 1, register, []int{201, 202}, true, afterRegistration},
+	{"write the entity", "PUT", "/v1/identity/entity/name/", vaultSays, atVault, 2, register, []int{201, 202}, true, afterRegistration},
+	{"write the alias", "PUT", "/v1/identity/entity-alias", vaultSays, atVault, 2, register, []int{201, 202}, true, afterRegistration},
+	{"rotate the secret", "POST", "/api/v2/clients/", auth0Says, atAuth0, 1, act("credentials", ""), []int{200, 202}, false, afterRotation},
+	{"delete the client", "DELETE", "/api/v2/clients/", auth0Says, atAuth0, 1, remove, []int{202, 204}, false, afterRemoval},
+	{"delete the grant", "DELETE", "/api/v2/client-grants/", auth0Says, atAuth0, 1, act("suspend", `{"reason": "a test"}`), []int{200, 202}, false, afterSuspension},
+	{"disable the entity", "PUT", "/v1/identity/entity/name/", vaultSays, atVault, 2, act("suspend", `{"reason": "a test"}`), []int{200, 202}, false, afterSuspension},
+}
+
+// TestAFaultAtAnyStepIsHealed: whatever a provider does for a time at whichever
+// step, nobody is answered that it failed, and once it is well again the systems
+// agree, with nobody having asked again.
+func TestAFaultAtAnyStepIsHealed(t *testing.T) {
 	t.Parallel()
-	auth0Says := `{"statusCode":400,"error":"` + raw + `","message":"` + raw + `","errorCode":"` + raw + `"}`
-	vaultSays := `{"errors":["` + raw + `"]}`
-	steps := []struct {
-		name, method, path, says string
-		at                       func(*world) *proxy
-	}{
-		{"client", "POST", "/api/v2/clients", auth0Says, func(w *world) *proxy { return w.auth0 }},
-		{"grant", "POST", "/api/v2/client-grants", auth0Says, func(w *world) *proxy { return w.auth0 }},
-		{"entity", "PUT", "/v1/identity/entity/name/", vaultSays, func(w *world) *proxy { return w.vault }},
-		{"alias", "PUT", "/v1/identity/entity-alias", vaultSays, func(w *world) *proxy { return w.vault }},
-	}
-	for _, step := range steps {
-		t.Run(step.name, func(t *testing.T) {
+	for _, s := range stages {
+		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, "CREDENCE_AUTH0_TIMEOUT", "1s", "CREDENCE_VAULT_TIMEOUT", "1s", "CREDENCE_CLIENT_SETTLE", "10s")
-			w.as(w.developer).register(registration("warm", nil)) // the first one fetches tokens and keys
-			var unfinished []string
-			for i, b := range breakages(step.says) {
-				if step.name == "entity" && b.name == "its answer is cut short" {
-					continue // no failure: the repetition's answer is empty
-				}
-				b.silent = b.silent && step.name == "client" // everything else is found by its name, or not at all
-				f := &fault{method: step.method, path: step.path, do: b.do}
-				t.Run(b.name, func(t *testing.T) {
-					answer := checkFailure(t, w, step.at(w), f, fmt.Sprintf("agent-%d", i), b)
-					if b.silent {
-						unfinished = append(unfinished, finishingPath(t, answer))
-					}
-				})
+			w := newQuick(t)
+			faults := mishaps(s.says)
+			names := numbered(len(faults))
+			for _, f := range faults {
+				f.method, f.path, f.times = s.method, s.path, s.times
 			}
-			for _, path := range unfinished {
-				eventually(t, "the failed registration is settled", func() bool { return w.as(w.developer).delete(path).status == 204 })
+			before := map[string]api.RegisteredAgent{}
+			if s.fresh {
+				w.as(w.developer).register(registration("warm", nil)) // the first one fetches tokens and keys
+			} else {
+				for name, answer := range together(names, func(name string) response { return register(w, name) }) {
+					answer.want(t, 201)
+					before[name], _ = w.handedOut(answer)
+				}
+			}
+			s.at(w).set(faults...)
+			answers := together(names, func(name string) response { return s.do(w, name) })
+			wantOnly(t, answers, s.done...)
+			for name, r := range answers {
+				if strings.Contains(string(r.body), raw) {
+					t.Errorf("%s: the provider's raw text is in the answer: %s", name, r.body)
+				}
+			}
+			w.settles()
+			if n := s.at(w).hits(); n != len(faults)*s.times {
+				t.Errorf("%d faults struck, want %d", n, len(faults)*s.times)
+			}
+			w.checkAgreement()
+			s.after(w, answers)
+			for name, r := range before {
+				if s.name == "rotate the secret" && w.opens(r) {
+					t.Errorf("%s: the old secret still works", name)
+				}
 			}
 		})
 	}
 }
 
-// finishingPath is what a problem says is to be deleted.
-func finishingPath(t testing.TB, answer response) string {
-	t.Helper()
-	_, path, found := strings.Cut(*answer.problem(t).Detail, "DELETE ")
-	if path, _, _ = strings.Cut(path, " "); !found || !strings.HasPrefix(path, "/agents/") {
-		t.Fatalf("the problem does not say how to finish: %s", answer.body)
+// afterRegistration sees that each secret that was handed out works, and that the
+// others are to be had.
+func afterRegistration(w *world, answers map[string]response) {
+	w.t.Helper()
+	for name, answer := range answers {
+		r, had := w.handedOut(answer)
+		if !had {
+			checkPending(w, name, answer)
+			r = w.as(w.developer).collect(name)
+		}
+		w.vaultToken(w.agentToken(r))
 	}
-	return path
 }
 
-func checkFailure(t *testing.T, w *world, at *proxy, f *fault, name string, b breakage) response {
-	t.Helper()
-	dev := w.as(w.developer)
-	clients, entities, aliases := len(w.tenant.Clients()), w.entities(), w.aliases()
-	at.set(f)
-	answer := dev.post("/agents", registration(name, nil))
-	struck := at.hits()
-	at.set(nil)
+// checkPending holds a 202 to the contract.
+func checkPending(w *world, name string, answer response) {
+	w.t.Helper()
+	var p api.PendingAgent
+	answer.decode(w.t, &p)
+	if answer.header.Get("Location") != "/agents/"+name || answer.header.Get("Retry-After") == "" || isReady(p.Agent) || len(p.Next) != 2 {
+		w.t.Errorf("202 with %v and %s", answer.header, answer.body)
+	}
+}
 
-	if got := answer.refused(t); got.Status != b.status || struck == 0 || (got.Code == "registration_incomplete") != b.silent {
-		t.Errorf("%d %s after %d faults, want %d, and incomplete: %t: %s", got.Status, got.Code, struck, b.status, b.silent, answer.body)
+func afterRotation(w *world, answers map[string]response) {
+	w.t.Helper()
+	for name, answer := range answers {
+		r, had := w.handedOut(answer)
+		if !had {
+			r = w.as(w.developer).collect(name)
+		}
+		w.vaultToken(w.agentToken(r))
 	}
-	if f.path == "/api/v2/clients" && struck != 1 {
-		t.Errorf("the client was asked for %d times", struck)
+}
+
+func afterRemoval(w *world, answers map[string]response) {
+	w.t.Helper()
+	if n := len(w.living()); n > 0 {
+		w.t.Errorf("%d agents are left", n)
 	}
-	if strings.Contains(string(answer.body), raw) {
-		t.Errorf("the provider's raw text is in the answer: %s", answer.body)
+	for name := range answers {
+		w.as(w.developer).register(registration(name, nil))
 	}
-	dev.get("/agents/"+name).wantRefused(t, 404, "not_found")
-	if c, e, a := len(w.tenant.Clients()), w.entities(), w.aliases(); c != clients || e != entities || a != aliases {
-		t.Errorf("left behind: %d clients, %d entities, %d aliases", c-clients, e-entities, a-aliases)
+	w.checkAgreement()
+}
+
+func afterSuspension(w *world, answers map[string]response) {
+	w.t.Helper()
+	resume := act("resume", `{"reason": "the test is over"}`)
+	wantOnly(w.t, together(slices.Collect(maps.Keys(answers)), func(name string) response { return resume(w, name) }), 200)
+	w.settles()
+	for _, a := range w.checkAgreement() {
+		if a.Suspended {
+			w.t.Errorf("%s is still suspended", a.Name)
+		}
 	}
-	if t.Failed() {
-		return answer
+}
+
+// TestARefusedRegistrationLeavesNothing: what a provider refuses for good is told,
+// nothing is left at either, and the name is free.
+func TestARefusedRegistrationLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newQuick(t)
+	for i, s := range stages[:4] {
+		for _, status := range []int{400, 403} {
+			name := fmt.Sprintf("refused-%d", i)
+			s.at(w).set(&fault{method: s.method, path: s.path, do: answerWith(status, s.says)})
+			answer := w.as(w.developer).post("/agents", registration(name, nil))
+			s.at(w).set(nil)
+			if got := answer.refused(t); got.Status != 502 || strings.Contains(string(answer.body), raw) {
+				t.Errorf("%s, %d: %s, want 502", s.name, status, answer.body)
+			}
+			w.as(w.developer).get("/agents/"+name).wantRefused(t, 404, "not_found")
+			w.settles()
+			w.checkAgreement()
+			again := w.as(w.developer).register(registration(name, nil))
+			w.vaultToken(w.agentToken(again))
+			w.as(w.developer).delete("/agents/"+name).want(t, 204)
+		}
 	}
-	again := dev.register(registration(name, nil))
-	if !isReady(again.Agent) {
-		t.Errorf("the retry is not ready: %+v", again.Agent.Conditions)
-	}
-	w.vaultToken(w.agentToken(again))
-	return answer
 }
 
 // TestAClientThatAppearsLateIsRemoved: Auth0 works on a request that we gave up,
-// and makes the client when we have looked for it and found none.
+// and makes the client when it was certain that there is none. The agent has
+// another by then, and a sweep removes the late one.
 func TestAClientThatAppearsLateIsRemoved(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "CREDENCE_AUTH0_TIMEOUT", "1s")
-	dev := w.as(w.developer)
-	dev.register(registration("warm", nil))
+	w := newQuick(t, "CREDENCE_SWEEP_INTERVAL", "1s")
 	given := make(chan func(), 1)
-	w.auth0.set(&fault{method: "POST", path: "/api/v2/clients", do: func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
+	w.auth0.set(&fault{method: "POST", path: "/api/v2/clients", times: 1, do: func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
 		request := r.Clone(context.WithoutCancel(r.Context()))
 		given <- func() { next.ServeHTTP(httptest.NewRecorder(), request) }
 		<-r.Context().Done()
 	}})
-	answer := dev.post("/agents", registration("late", nil))
-	answer.wantRefused(t, 503, "registration_incomplete")
-	path := finishingPath(t, answer)
-	w.auth0.set(nil)
-	dev.get("/agents/late").wantRefused(t, 404, "not_found")
-	unsettled := dev.delete(path)
-	unsettled.wantRefused(t, 503, "decommission_incomplete")
-	if wait := unsettled.header.Get("Retry-After"); wait != "60" {
-		t.Errorf("Retry-After: %s, want the minute until a client can no longer appear", wait)
-	}
+	w.as(w.developer).post("/agents", registration("late", nil)).want(t, 202)
+	w.settles()
+	w.checkAgreement()
 	(<-given)()
 	if n := len(w.tenant.Clients()); n != 2 {
 		t.Fatalf("%d clients, want the late one too", n)
 	}
-	dev.delete(path).want(t, 204)
-	if clients := w.tenant.Clients(); len(clients) != 1 {
-		t.Errorf("left behind: %+v", clients)
+	eventually(t, "the late client is removed", func() bool { return len(w.tenant.Clients()) == 1 })
+	w.checkAgreement()
+	if n := w.count("SELECT count(*) FROM audit_events WHERE action = 'client.remove' AND outcome = 'success'"); n != 1 {
+		t.Errorf("%d removals were audited, want 1", n)
 	}
 }
 
@@ -174,49 +254,60 @@ func TestAHiccupIsNoFailure(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeTakenBackIsSaid: when a provider stays away, the caller gets
-// the way to finish, the agent has no authority, and finishing works.
-func TestWhatCannotBeTakenBackIsSaid(t *testing.T) {
+// TestADeletionIsFinishedInTheBackground: authority leaves at once; what a provider
+// missed is made up for when it is back.
+func TestADeletionIsFinishedInTheBackground(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "CREDENCE_AUTH0_TIMEOUT", "1s", "CREDENCE_TEARDOWN_TIMEOUT", "3s")
-	dev := w.as(w.developer)
-	w.auth0.set(&fault{path: "/api/v2/", do: dropAfter})
-	answer := dev.post("/agents", registration("half", nil))
-	if got := answer.refused(t); got.Status != 503 || got.Code != "registration_incomplete" {
-		t.Fatalf("%d %s", got.Status, answer.body)
-	}
-	path := finishingPath(t, answer)
-	dev.get("/agents/half").wantRefused(t, 404, "not_found")
-	dev.delete(path).wantRefused(t, 503, "decommission_incomplete")
-	w.auth0.set(nil)
-	dev.delete(path).want(t, 204)
-	if clients := w.tenant.Clients(); len(clients) > 0 {
-		t.Errorf("left behind: %+v", clients)
-	}
-	dev.register(registration("half", nil))
-}
-
-// TestADeletionIsFinishedLater: authority leaves at once; what a provider missed
-// is done by the same call by id.
-func TestADeletionIsFinishedLater(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "CREDENCE_AUTH0_TIMEOUT", "1s", "CREDENCE_VAULT_TIMEOUT", "1s")
+	w := newQuick(t)
 	dev := w.as(w.developer)
 	r := dev.register(registration("leaving", nil))
 	jwt := w.agentToken(r)
 	token, _ := w.vaultToken(jwt)
 
-	w.vault.set(&fault{path: "/v1/identity/", do: answerWith(503, `{"errors":["`+raw+`"]}`)})
+	w.vault.set(&fault{path: "/v1/identity/", do: answerWith(503, vaultSays)})
 	w.auth0.set(&fault{method: "DELETE", path: "/api/v2/clients/", do: dropBefore})
-	dev.delete("/agents/leaving").wantRefused(t, 503, "decommission_incomplete")
-	dev.get("/agents/leaving").wantRefused(t, 404, "not_found")
-	w.vault.set(nil)
-	dev.delete("/agents/"+r.Agent.ID).wantRefused(t, 503, "decommission_incomplete")
-	if _, status := w.read(r.Vault.SecretPaths.Own, token); status != 403 {
-		t.Errorf("the Vault token still works: %d", status)
+	pending := dev.delete("/agents/leaving").want(t, 202)
+	if pending.header.Get("Location") != "/agents/"+r.Agent.ID+"?include=decommissioned" || pending.header.Get("Retry-After") == "" {
+		t.Errorf("202 with %v", pending.header)
 	}
+	dev.get("/agents/leaving").wantRefused(t, 404, "not_found")
+	dev.delete("/agents/"+r.Agent.ID).want(t, 202)
+	w.vault.set(nil)
+	within(t, 5*time.Second, func() string { return "the Vault token still works" }, func() bool {
+		_, status := w.read(r.Vault.SecretPaths.Own, token)
+		return status == 403
+	})
+	dev.delete("/agents/"+r.Agent.ID).want(t, 202)
 	w.auth0.set(nil)
+	w.settles()
 	dev.delete("/agents/"+r.Agent.ID).want(t, 204)
 	w.logIn(jwt).want(t, 403)
-	w.ask(r.Credentials.ClientID, r.Credentials.ClientSecret, agentAudience).want(t, 401)
+	w.ask(r.Credentials.ClientID, secretOf(r), agentAudience).want(t, 401)
+}
+
+// TestAnAgentThatNeverCameIsRemoved: the registration never got through, and its
+// deletion needs no more than patience.
+func TestAnAgentThatNeverCameIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newQuick(t)
+	dev := w.as(w.developer)
+	w.auth0.set(&fault{path: "/api/v2/", do: dropAfter})
+	dev.post("/agents", registration("half", nil)).want(t, 202)
+	if n := len(w.tenant.Clients()); n != 1 {
+		t.Fatalf("%d clients, want the one that nobody heard of", n)
+	}
+	dev.delete("/agents/half").want(t, 202)
+	dev.get("/agents/half").wantRefused(t, 404, "not_found")
+	dev.register2xx("half")
+	w.auth0.set(nil)
+	w.settles()
+	w.checkAgreement()
+}
+
+// register2xx registers an agent that need not be there yet.
+func (c caller) register2xx(name string) {
+	c.w.t.Helper()
+	if got := c.post("/agents", registration(name, nil)); got.status != 201 && got.status != 202 {
+		c.w.t.Errorf("%s: %d %s", name, got.status, got.body)
+	}
 }

@@ -39,14 +39,19 @@ func atEnd(stop func() error) {
 }
 
 // program builds the credence program, once.
-var program = sync.OnceValues(func() (string, error) {
+var program = sync.OnceValues(func() (string, error) { return buildProgram() })
+
+// crashingProgram builds it, once, with the points at which it may be killed.
+var crashingProgram = sync.OnceValues(func() (string, error) { return buildProgram("-tags", "crashpoints") })
+
+func buildProgram(args ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "credence-e2e-")
 	if err != nil {
 		return "", err
 	}
 	atEnd(func() error { return os.RemoveAll(dir) })
 	path := filepath.Join(dir, "credence")
-	args := []string{"build", "-o", path}
+	args = append([]string{"build", "-o", path}, args...)
 	if raceDetector {
 		args = append(args, "-race")
 	}
@@ -55,7 +60,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("build credence: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // openBao is the one server of all tests; each world has a namespace of it.
 var openBao = sync.OnceValues(func() (*local.OpenBao, error) {

@@ -36,10 +36,10 @@ func (w *world) revokeAll() int {
 }
 
 // TestProvidersAwayAreADetail: the server starts, stays in service and says what
-// is amiss; what needs no provider works.
+// is amiss; what needs no provider works, and what does is done when they are back.
 func TestProvidersAwayAreADetail(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "CREDENCE_VAULT_TIMEOUT", "1s", "CREDENCE_AUTH0_TIMEOUT", "1s")
+	w := newQuick(t)
 	w.stop(t)
 	w.vault.set(&fault{do: dropBefore})
 	w.auth0.set(&fault{path: "/oauth/token", do: answerWith(503, raw)})
@@ -53,10 +53,13 @@ func TestProvidersAwayAreADetail(t *testing.T) {
 	}
 	dev := w.as(w.developer)
 	dev.get("/agents").want(t, 200)
-	dev.post("/agents", registration("waiting", nil)).want(t, 503)
+	dev.post("/agents", registration("waiting", nil)).want(t, 202)
 	w.auth0.set(nil)
-	dev.post("/agents", registration("waiting", nil)).want(t, 503)
-	dev.get("/agents/waiting").wantRefused(t, 404, "not_found")
+	dev.post("/agents", registration("waiting-too", nil)).want(t, 202)
+	dev.post("/agents", registration("waiting", nil)).wantRefused(t, 409, "name_taken", "/name name_taken")
+	if a := w.agent("waiting"); isReady(a) || a.Revision != 0 {
+		t.Errorf("half an agent is shown as %+v", a)
+	}
 	w.vault.set(nil)
 	eventually(t, "the secret store is back", func() bool {
 		for _, c := range readiness(w.as("")).Checks {
@@ -66,7 +69,14 @@ func TestProvidersAwayAreADetail(t *testing.T) {
 		}
 		return true
 	})
-	dev.register(registration("waiting", nil))
+	var ready api.Agent
+	dev.get("/agents/waiting?wait=ready&timeout=30s").want(t, 200).decode(t, &ready)
+	if !isReady(ready) {
+		t.Errorf("waited for %+v", ready)
+	}
+	w.settles()
+	w.checkAgreement()
+	w.vaultToken(w.agentToken(dev.collect("waiting")))
 }
 
 func readiness(c caller) api.Readiness {

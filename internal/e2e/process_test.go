@@ -62,8 +62,13 @@ type process struct {
 // ours).
 func start(t testing.TB, dir string, env map[string]string, onLog func([]byte), args ...string) *process {
 	t.Helper()
+	return startProgram(t, must(program())(t), dir, env, onLog, args...)
+}
+
+func startProgram(t testing.TB, path, dir string, env map[string]string, onLog func([]byte), args ...string) *process {
+	t.Helper()
 	p := &process{stdout: &output{}, stderr: &output{tell: onLog}, ended: make(chan struct{})}
-	p.cmd = exec.Command(must(program())(t), args...)
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Dir = dir
 	// The race detector waits a second at each exit unless it is told not to.
 	p.cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}
@@ -133,8 +138,13 @@ type server struct {
 // serve starts a server and waits until it listens.
 func serve(t testing.TB, env map[string]string) *server {
 	t.Helper()
+	return serveProgram(t, must(program())(t), env)
+}
+
+func serveProgram(t testing.TB, path string, env map[string]string) *server {
+	t.Helper()
 	listening := make(chan server, 1)
-	p := start(t, "", env, func(line []byte) {
+	p := startProgram(t, path, "", env, func(line []byte) {
 		var said struct{ Msg, API, Metrics string }
 		if json.Unmarshal(line, &said) == nil && said.Msg == "listening" {
 			listening <- server{api: said.API, metrics: said.Metrics}

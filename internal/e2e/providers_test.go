@@ -79,24 +79,6 @@ func (w *world) entityOf(agentID string) (entity, bool) {
 	return got.Data, true
 }
 
-// entities counts all entities of the world.
-func (w *world) entities() int {
-	w.t.Helper()
-	answer := w.bao("LIST", "identity/entity/id", asRoot, nil)
-	var got struct{ Data struct{ Keys []string } }
-	_ = json.Unmarshal(answer.body, &got) // 404 has none
-	return len(got.Data.Keys)
-}
-
-// aliases counts all aliases of the world.
-func (w *world) aliases() int {
-	w.t.Helper()
-	answer := w.bao("LIST", "identity/entity-alias/id", asRoot, nil)
-	var got struct{ Data struct{ Keys []string } }
-	_ = json.Unmarshal(answer.body, &got)
-	return len(got.Data.Keys)
-}
-
 // logIn logs in to OpenBao with a JWT.
 func (w *world) logIn(jwt string) response {
 	w.t.Helper()
@@ -144,7 +126,7 @@ func (w *world) jwt(clientID, secret, audience string) string {
 // agentToken gets the agent's token.
 func (w *world) agentToken(r api.RegisteredAgent) string {
 	w.t.Helper()
-	return w.jwt(r.Credentials.ClientID, r.Credentials.ClientSecret, r.Credentials.Audience)
+	return w.jwt(r.Credentials.ClientID, secretOf(r), r.Credentials.Audience)
 }
 
 // claimsOf reads a token without verifying it.

@@ -24,6 +24,7 @@ type fault struct {
 	path   string // what the path begins with
 	times  int    // how often; 0 is until it is lifted
 	do     func(w http.ResponseWriter, r *http.Request, next http.Handler)
+	used   int
 }
 
 // proxy stands before a provider, notes what passes and breaks what it is told
@@ -32,10 +33,9 @@ type proxy struct {
 	*httptest.Server
 	next http.Handler
 
-	mu    sync.Mutex
-	fault *fault
-	used  int
-	calls []seen
+	mu     sync.Mutex
+	faults []*fault
+	calls  []seen
 }
 
 func newProxy(t testing.TB) *proxy {
@@ -49,18 +49,28 @@ func newProxy(t testing.TB) *proxy {
 	return p
 }
 
-// set makes f the fault; nil lifts it.
-func (p *proxy) set(f *fault) {
+// set makes these the faults; of those that a request fits, the first strikes that
+// is not used up. nil lifts them.
+func (p *proxy) set(faults ...*fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fault, p.used = f, 0
+	p.faults = nil
+	for _, f := range faults {
+		if f != nil {
+			f.used = 0
+			p.faults = append(p.faults, f)
+		}
+	}
 }
 
-// hits is how often the present fault struck.
-func (p *proxy) hits() int {
+// hits is how often the present faults struck.
+func (p *proxy) hits() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.used
+	for _, f := range p.faults {
+		n += f.used
+	}
+	return n
 }
 
 // passed returns the requests so far whose path begins so.
@@ -79,12 +89,13 @@ func (p *proxy) passed(path string) []seen {
 func (p *proxy) strike(r *http.Request) *fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := p.fault
-	if f == nil || (f.method != "" && f.method != r.Method) || !strings.HasPrefix(r.URL.Path, f.path) || (f.times > 0 && p.used >= f.times) {
-		return nil
+	for _, f := range p.faults {
+		if (f.method == "" || f.method == r.Method) && strings.HasPrefix(r.URL.Path, f.path) && (f.times == 0 || f.used < f.times) {
+			f.used++
+			return f
+		}
 	}
-	p.used++
-	return f
+	return nil
 }
 
 // ServeHTTP reads the whole request first, so that its context ends when the

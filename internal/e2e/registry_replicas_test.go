@@ -21,12 +21,17 @@ import (
 // variable and value.
 func (w *world) replica(settings ...string) *world {
 	w.t.Helper()
+	return w.replicaOf(must(program())(w.t), settings...)
+}
+
+func (w *world) replicaOf(path string, settings ...string) *world {
+	w.t.Helper()
 	other := *w
 	other.env = maps.Clone(w.env)
 	for i := 0; i+1 < len(settings); i += 2 {
 		other.env[settings[i]] = settings[i+1]
 	}
-	other.server = serve(w.t, other.env)
+	other.server = serveProgram(w.t, path, other.env)
 	eventually(w.t, "a replica that is ready", func() bool { return other.as("").get("/readyz").status == 200 })
 	return &other
 }

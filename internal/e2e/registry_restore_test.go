@@ -104,6 +104,17 @@ func (w *world) count(sql string) (n int) {
 	return n
 }
 
+// text asks the database, past the server, for a text.
+func (w *world) text(sql string) (text string) {
+	w.t.Helper()
+	conn := must(pgx.Connect(w.t.Context(), w.dsn))(w.t)
+	defer func() { _ = conn.Close(w.t.Context()) }()
+	if err := conn.QueryRow(w.t.Context(), sql).Scan(&text); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+	return text
+}
+
 // execute runs statements in the database, past the server.
 func (w *world) execute(sql string) {
 	w.t.Helper()

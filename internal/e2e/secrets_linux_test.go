@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ import (
 // was issued, after traffic of every kind, in all that the server leaves behind.
 func TestInvariant_D2_NoSecretIsWritten(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "CREDENCE_AUTH0_TIMEOUT", "1s", "CREDENCE_VAULT_TIMEOUT", "1s")
+	w := newQuick(t, "CREDENCE_SWEEP_INTERVAL", "1s")
 	trafficOfEveryKind(w)
 	places := visible(t, w.cmd.Process.Pid)
 	places["the metrics"] = w.metricsPage()
@@ -26,9 +27,10 @@ func TestInvariant_D2_NoSecretIsWritten(t *testing.T) {
 	places["the log"] = w.stderr.bytes()
 	places["the standard output"] = w.stdout.bytes()
 	places["the database"] = testdb.Dump(t, w.dsn)
+	places["the database's jobs"] = w.jobRows()
 
 	issued := w.secrets.all()
-	if len(issued) < 12 {
+	if len(issued) < 20 {
 		t.Fatalf("only %d secrets were issued", len(issued))
 	}
 	for place, content := range places {
@@ -39,14 +41,27 @@ func TestInvariant_D2_NoSecretIsWritten(t *testing.T) {
 		}
 	}
 	// The search finds what is there.
-	for place, needle := range map[string]string{"the database": "test|developer", "the log": `"route":"/agents"`, "the metrics": "credence_"} {
+	for place, needle := range map[string]string{"the database": "test|developer", "the database's jobs": "river_job", "the log": `"route":"/agents"`, "the metrics": "credence_"} {
 		if !bytes.Contains(places[place], []byte(needle)) {
 			t.Errorf("%s lacks %q: was it searched at all?", place, needle)
 		}
 	}
 }
 
-// trafficOfEveryKind registers, fails, refuses, logs in and deletes.
+// jobRows are the lines of the dump that hold rows of River.
+func (w *world) jobRows() []byte {
+	w.t.Helper()
+	var rows [][]byte
+	for line := range bytes.Lines(testdb.Dump(w.t, w.dsn)) {
+		if bytes.Contains(line, []byte("INSERT INTO river.river_job ")) {
+			rows = append(rows, line)
+		}
+	}
+	return bytes.Join(rows, nil)
+}
+
+// trafficOfEveryKind registers, repeats, rotates, fails, refuses, logs in, suspends,
+// transfers and deletes.
 func trafficOfEveryKind(w *world) {
 	w.t.Helper()
 	dev := w.as(w.developer)
@@ -56,8 +71,8 @@ func trafficOfEveryKind(w *world) {
 		w.read(r.Vault.SecretPaths.Own, token)
 		w.as(w.agentToken(r)).get("/agents").want(w.t, 401)
 		// Secrets where none belong.
-		dev.with("X-Request-Id", r.Credentials.ClientSecret+"!").get("/agents/"+r.Credentials.ClientSecret).want(w.t, 404)
-		dev.get("/agents?cursor="+r.Credentials.ClientSecret).want(w.t, 422)
+		dev.with("X-Request-Id", secretOf(r)+"!").get("/agents/"+secretOf(r)).want(w.t, 404)
+		dev.get("/agents?cursor="+secretOf(r)).want(w.t, 422)
 	}
 	faults := []func() (*proxy, *fault){
 		func() (*proxy, *fault) { return w.auth0, &fault{method: "POST", path: "/api/v2/clients", do: truncate} },
@@ -71,14 +86,43 @@ func trafficOfEveryKind(w *world) {
 	for _, f := range faults {
 		at, fault := f()
 		at.set(fault)
-		if got := dev.post("/agents", registration("failing", nil)).status; got < 500 {
+		if got := dev.post("/agents", registration("failing", nil)).status; got != 202 && got != 502 {
 			w.t.Errorf("a registration with a fault: %d", got)
 		}
 		at.set(nil)
+		w.settles()
+		w.try("DELETE", "/agents/failing", "")
 	}
+	changesOfEveryKind(w)
 	dev.post("/agents", registration("refused", map[string]any{"team": otherTeam})).want(w.t, 403)
 	w.revokeAll()
 	dev.delete("/agents/agent-0").want(w.t, 204)
+}
+
+// changesOfEveryKind hands out secrets in every way but the first, some of which are
+// lost.
+func changesOfEveryKind(w *world) {
+	w.t.Helper()
+	dev := w.as(w.developer)
+	keyed := dev.with("Idempotency-Key", `"a-key"`)
+	keyed.register(registration("repeated", nil))
+	for range 2 {
+		w.handedOut(keyed.post("/agents", registration("repeated", nil)).want(w.t, 201))
+	}
+	for _, name := range []string{"repeated", "agent-1"} {
+		w.vaultToken(w.agentToken(dev.collect(name)))
+	}
+	for _, do := range []func(http.ResponseWriter, *http.Request, http.Handler){dropAfter, truncate, answerWith(500, auth0Says)} {
+		w.auth0.set(&fault{method: "POST", path: "/api/v2/clients/", do: do})
+		dev.post("/agents/agent-1/credentials", "").want(w.t, 202)
+		w.auth0.set(nil)
+		w.settles()
+	}
+	w.as(w.admin).post("/agents/agent-1/transfer", `{"team": "`+otherTeam+`", "owner": "bo@example.com", "reason": "a test"}`).want(w.t, 200)
+	w.as(w.admin).collect("agent-1")
+	dev.post("/agents/agent-2/suspend", `{"reason": "a test"}`).want(w.t, 200)
+	dev.post("/agents/agent-2/resume", `{"reason": "a test", "revoke_tokens": true}`).want(w.t, 200)
+	eventually(w.t, "a sweep", func() bool { return strings.Contains(w.stderr.String(), `"msg":"swept"`) })
 }
 
 // TestInvariant_D2_TheServerDumpsNoCore: a crash must not write its memory, with
@@ -128,6 +172,7 @@ func TestInvariant_C6_WhatWasBegunIsAudited(t *testing.T) {
 		"r2 test|developer agent.register intent failing customer-success",
 		"r2 test|developer agent.take_back intent failing customer-success",
 		"r2 test|developer agent.register failure failing customer-success",
+		"r2 test|developer agent.take_back success failing customer-success",
 		"r3 test|developer agent.decommission intent audited customer-success",
 		"r3 test|developer agent.decommission success audited customer-success",
 		"r4 test|developer agent.register denied elsewhere platform",

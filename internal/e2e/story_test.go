@@ -95,7 +95,7 @@ func checkAfterDelete(w *world, r api.RegisteredAgent, jwt, token string) {
 	}
 	dev.delete(byName).want(t, 204)
 
-	w.ask(r.Credentials.ClientID, r.Credentials.ClientSecret, agentAudience).want(t, 401)
+	w.ask(r.Credentials.ClientID, secretOf(r), agentAudience).want(t, 401)
 	for _, c := range w.tenant.Clients() {
 		if c.ID == r.Credentials.ClientID {
 			t.Errorf("the client is still there: %+v", c)

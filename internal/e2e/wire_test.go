@@ -39,7 +39,7 @@ func TestRegistrationAnswersAsTheContractSays(t *testing.T) {
 			t.Errorf("%s: %q, want %q", header, got, want)
 		}
 	}
-	if len(r.Credentials.ClientSecret) < 32 || r.Agent.Revision == 0 || len(r.Next) == 0 || strings.Contains(strings.Join(r.Next, ""), r.Credentials.ClientSecret) {
+	if len(secretOf(r)) < 32 || r.Agent.Revision == 0 || len(r.Next) == 0 || strings.Contains(strings.Join(r.Next, ""), secretOf(r)) {
 		t.Errorf("answer %s", answer.body)
 	}
 	var got map[string]any
@@ -68,6 +68,7 @@ func TestRegistrationAnswersAsTheContractSays(t *testing.T) {
 			"quota":        map[string]any{"requests_per_second": 20.0, "requests_per_day": 10000.0},
 			"capabilities": []any{map[string]any{"name": "triage", "description": "…", "input": map[string]any{"type": "object"}, "output": true}},
 			"lifecycle":    "active", "suspended": false, "credential_generation": 1.0, "created_by": "test|developer",
+			"generation": 1.0, "observed_generation": 1.0, "convergence": map[string]any{"attempts": 0.0}, "authentication": "client_secret_post",
 			"conditions":   []any{condition("IdentityReady"), condition("SecretsReady"), condition("PolicyPublished"), condition("Ready")},
 			"provisioning": []any{step("auth0_client"), step("auth0_grant"), step("vault_entity"), step("vault_alias"), step("policy")},
 			"identity":     map[string]any{"provider": "auth0", "client_id": clientID, "subject": clientID + "@clients"},

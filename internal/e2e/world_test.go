@@ -71,7 +71,13 @@ func (s *secrets) all() map[string]string {
 // newWorld makes a world, with settings beside and instead of the usual ones.
 func newWorld(t testing.TB, settings ...string) *world {
 	t.Helper()
-	w := newLand(t)
+	return newWorldOf(t, emulator.Options{}, settings...)
+}
+
+// newWorldOf makes a world whose tenant has these options.
+func newWorldOf(t testing.TB, tenant emulator.Options, settings ...string) *world {
+	t.Helper()
+	w := newLandOf(t, tenant)
 	w.dsn = testdb.DSN(t)
 	w.prepare()
 	w.start(settings...)
@@ -82,10 +88,16 @@ func newWorld(t testing.TB, settings ...string) *world {
 // newLand is a world in which nothing was prepared.
 func newLand(t testing.TB) *world {
 	t.Helper()
+	return newLandOf(t, emulator.Options{})
+}
+
+func newLandOf(t testing.TB, tenant emulator.Options) *world {
+	t.Helper()
 	realParts(t)
 	bao := must(openBao())(t)
 	w := &world{t: t, dir: t.TempDir(), auth0: newProxy(t), vault: newProxy(t), namespace: "t-" + uuid.NewString(), secrets: &secrets{seen: map[string]string{}}}
-	w.tenant = must(emulator.New(emulator.Options{Issuer: w.auth0.URL + "/", SigningKey: must(signingKey())(t)}))(t)
+	tenant.Issuer, tenant.SigningKey = w.auth0.URL+"/", must(signingKey())(t)
+	w.tenant = must(emulator.New(tenant))(t)
 	w.auth0.next = w.tenant
 	target := must(url.Parse(bao.Address))(t)
 	w.vault.next = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
@@ -101,6 +113,13 @@ func newLand(t testing.TB) *world {
 		"CREDENCE_LISTEN": "127.0.0.1:0", "CREDENCE_METRICS_LISTEN": "127.0.0.1:0", "CREDENCE_LOG_LEVEL": "DEBUG",
 	}
 	return w
+}
+
+// in is the world for a subtest of its own.
+func (w *world) in(t testing.TB) *world {
+	other := *w
+	other.t = t
+	return &other
 }
 
 // issuer is that of all tokens.

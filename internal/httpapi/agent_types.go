@@ -47,9 +47,13 @@ func (s *Server) PutAgentType(ctx context.Context, req api.PutAgentTypeRequestOb
 	if err != nil {
 		return nil, err
 	}
-	saved, created, err := s.rulebook.PutAgentType(ctx, authn.PrincipalFrom(ctx), v, pre)
+	rehearsed := deref(req.Params.DryRun)
+	saved, created, err := s.rulebookFor(rehearsed).PutAgentType(ctx, authn.PrincipalFrom(ctx), v, pre)
 	if err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{Object: agentTypeToAPI(saved)}), nil
 	}
 	if !created {
 		return api.PutAgentType200JSONResponse{Headers: api.PutAgentType200ResponseHeaders{ETag: etag(saved.Tag())}, Body: agentTypeToAPI(saved)}, nil
@@ -67,8 +71,12 @@ func (s *Server) DeleteAgentType(ctx context.Context, req api.DeleteAgentTypeReq
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rulebook.DeleteAgentType(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
+	rehearsed := deref(req.Params.DryRun)
+	if err := s.rulebookFor(rehearsed).DeleteAgentType(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{}), nil
 	}
 	return api.DeleteAgentType204Response{}, nil
 }

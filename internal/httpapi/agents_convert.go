@@ -1,27 +1,31 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/credenceproject/credence/api"
-	"github.com/credenceproject/credence/internal/agents"
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-func agentToAPI(a registry.Agent) api.Agent {
+// expiryWarning is how long before an expiry an agent's conditions warn of it.
+const expiryWarning = 7 * 24 * time.Hour
+
+// agentToAPI is the agent as it is now.
+func (s *Server) agentToAPI(a registry.Agent) api.Agent {
 	out := api.Agent{
 		ID: a.ID, Name: a.Name, Team: a.Team, AgentType: a.AgentType, Environment: a.Environment,
 		Owner: a.Owner, Description: a.Description, Scopes: notNil(a.Scopes), Capabilities: make([]api.Capability, len(a.Capabilities)),
-		Labels: a.Labels, Config: a.Config, Quota: quotaToAPI(a.Quota),
-		Lifecycle: api.AgentLifecycle(a.Lifecycle), Suspended: a.Suspended, Revision: a.Revision, CredentialGeneration: a.CredentialGeneration,
+		Labels: labelsToAPI(a.Labels), Config: a.Config, Quota: quotaToAPI(a.Quota),
+		Lifecycle: api.AgentLifecycle(a.Lifecycle), Suspended: a.Suspended, SuspendReason: optional(a.SuspendReason),
+		ExpiresAt: optionalTime(a.ExpiresAt), CredentialsExpireAt: optionalTime(a.CredentialsExpireAt), TokensValidAfter: optionalTime(a.TokensValidAfter),
+		Authentication: api.AgentAuthentication(cmp.Or(a.Authentication, registry.ClientSecretPost)), Jwks: optionalJSON(a.Keys),
+		Revision: a.Revision, CredentialGeneration: a.CredentialGeneration,
+		Generation: a.Convergence.Generation, ObservedGeneration: a.Convergence.Observed, Convergence: convergenceToAPI(a.Convergence),
 		Identity:  api.AgentIdentity{Provider: api.Auth0},
 		Secrets:   api.AgentSecrets{Provider: api.Vault, Entity: registry.EntityName(a.ID)},
-		CreatedAt: a.CreatedAt.UTC(), UpdatedAt: a.UpdatedAt.UTC(), CreatedBy: a.CreatedBy,
-	}
-	if out.Labels == nil {
-		out.Labels = map[string]string{}
+		CreatedAt: a.CreatedAt.UTC(), UpdatedAt: a.UpdatedAt.UTC(), CreatedBy: a.CreatedBy, DecommissionedAt: optionalTime(a.DecommissionedAt),
 	}
 	for i, c := range a.Capabilities {
 		out.Capabilities[i] = api.Capability{Name: c.Name, Description: optional(c.Description), Input: optionalJSON(c.Input), Output: optionalJSON(c.Output)}
@@ -29,11 +33,7 @@ func agentToAPI(a registry.Agent) api.Agent {
 	if a.ClientID != "" {
 		out.Identity.ClientID, out.Identity.Subject = optional(a.ClientID), optional(a.Subject())
 	}
-	if !a.DecommissionedAt.IsZero() {
-		at := a.DecommissionedAt.UTC()
-		out.DecommissionedAt = &at
-	}
-	for _, c := range registry.ConditionsOf(a.Steps) {
+	for _, c := range a.Conditions(s.now(), expiryWarning) {
 		out.Conditions = append(out.Conditions, api.Condition{
 			Type: api.ConditionType(c.Type), Status: api.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message,
 			LastTransitionTime: c.LastTransitionTime.UTC(),
@@ -47,23 +47,8 @@ func agentToAPI(a registry.Agent) api.Agent {
 	return out
 }
 
-func (s *Server) registeredToAPI(r agents.Registered) api.RegisteredAgent {
-	paths := s.handout.SecretPaths(r.Agent)
-	out := api.RegisteredAgent{
-		Agent: agentToAPI(r.Agent),
-		Credentials: api.AgentCredentials{
-			ClientID: r.Credentials.ClientID, ClientSecret: r.Credentials.ClientSecret,
-			TokenEndpoint: s.handout.TokenEndpoint, Audience: s.handout.Audience,
-		},
-		Vault: api.AgentVault{Address: s.handout.VaultAddress, AuthPath: s.handout.VaultAuthPath, Role: s.handout.VaultRole},
-		Next: []string{
-			fmt.Sprintf("read -rs CREDENCE_CLIENT_SECRET && export CREDENCE_CLIENT_SECRET && TOKEN=$(credence token --token-endpoint %s --client-id %s --audience %s)",
-				s.handout.TokenEndpoint, r.Credentials.ClientID, s.handout.Audience),
-			fmt.Sprintf(`curl -s %s/v1/%s -d "{\"role\": \"%s\", \"jwt\": \"$TOKEN\"}"`, s.handout.VaultAddress, s.handout.VaultAuthPath, s.handout.VaultRole),
-		},
-	}
-	out.Vault.SecretPaths.Own, out.Vault.SecretPaths.Team, out.Vault.SecretPaths.Common = paths.Own, paths.Team, paths.Common
-	return out
+func convergenceToAPI(c registry.Convergence) api.Convergence {
+	return api.Convergence{Attempts: c.Attempts, LastError: optional(c.LastError), NextAttemptAt: optionalTime(c.DueAt)}
 }
 
 func quotaToAPI(q registry.Quota) api.Quota {
@@ -83,6 +68,14 @@ func optional(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 func optionalJSON(doc json.RawMessage) *json.RawMessage {

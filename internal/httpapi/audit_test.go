@@ -20,7 +20,7 @@ func TestInvariant_C6_RefusedWritesAreAudited(t *testing.T) {
 	t.Parallel()
 	denied := func(subject, action, kind, detail string) registry.AuditEvent {
 		return registry.AuditEvent{
-			Actor: registry.Actor{Subject: subject, RequestID: "request-1"}, Action: action, Outcome: registry.Denied, ObjectKind: kind, Detail: detail,
+			Actor: registry.Actor{Subject: subject, RequestID: "request-1", Source: "192.0.2.1"}, Action: action, Outcome: registry.Denied, ObjectKind: kind, Detail: detail,
 		}
 	}
 	named := func(e registry.AuditEvent, name string) registry.AuditEvent { e.ObjectName = name; return e }
@@ -45,6 +45,35 @@ func TestInvariant_C6_RefusedWritesAreAudited(t *testing.T) {
 			call{method: http.MethodDelete, path: "/agents/A%00B", as: "reader"},
 			[]registry.AuditEvent{denied("auth0|reader", "agent.decommission", "agent", "permission_denied")},
 		},
+		"patching an agent": {
+			call{method: http.MethodPatch, path: "/agents/support-triage", as: "reader", body: `{}`},
+			[]registry.AuditEvent{named(denied("auth0|reader", "agent.change", "agent", "permission_denied"), "support-triage")},
+		},
+		"suspending an agent": {
+			call{method: http.MethodPost, path: "/agents/support-triage/suspend", as: "reader", body: `{}`},
+			[]registry.AuditEvent{named(denied("auth0|reader", "agent.suspend", "agent", "permission_denied"), "support-triage")},
+		},
+		"resuming an agent": {
+			call{method: http.MethodPost, path: "/agents/support-triage/resume", as: "reader", body: `{}`},
+			[]registry.AuditEvent{named(denied("auth0|reader", "agent.resume", "agent", "permission_denied"), "support-triage")},
+		},
+		"transferring an agent": {
+			call{method: http.MethodPost, path: "/agents/" + agentID + "/transfer", as: "reader", body: `{"team": "mine"}`},
+			[]registry.AuditEvent{withID(denied("auth0|reader", "agent.transfer", "agent", "permission_denied"), agentID)},
+		},
+		"rotating an agent's credentials": {
+			call{method: http.MethodPost, path: "/agents/support-triage/credentials", as: "reader"},
+			[]registry.AuditEvent{named(denied("auth0|reader", "agent.rotate", "agent", "permission_denied"), "support-triage")},
+		},
+		"rehearsing": {
+			call{method: http.MethodDelete, path: "/agents/support-triage?dry_run=true", as: "reader"},
+			[]registry.AuditEvent{named(denied("auth0|reader", "agent.decommission", "agent", "permission_denied"), "support-triage")},
+		},
+		"repairing drift": {
+			call{method: http.MethodPost, path: "/drift/repair", as: "ana"},
+			[]registry.AuditEvent{denied("auth0|ana", "drift.repair", "drift", "permission_denied")},
+		},
+		"reading drift": {call{method: http.MethodGet, path: "/drift", as: "powerless"}, nil},
 		"writing an environment": {
 			call{method: http.MethodPut, path: "/environments/production", as: "ana", body: `{}`},
 			[]registry.AuditEvent{named(denied("auth0|ana", "environment.put", "environment", "permission_denied"), "production")},
@@ -138,7 +167,7 @@ func TestInvariant_C6_AWriteForAnothersTeamIsAuditedWithWhatItNamed(t *testing.T
 		header: map[string]string{echo.HeaderXRequestID: "request-1"}})
 	wantProblem(t, w, http.StatusForbidden, "team_not_allowed")
 	want := []registry.AuditEvent{{
-		Actor: registry.Actor{Subject: "auth0|ben", RequestID: "request-1"}, Action: "agent.register", Outcome: registry.Denied,
+		Actor: registry.Actor{Subject: "auth0|ben", RequestID: "request-1", Source: "192.0.2.1"}, Action: "agent.register", Outcome: registry.Denied,
 		ObjectKind: "agent", ObjectName: "support-triage", Team: "customer-success", Detail: "team_not_allowed",
 	}}
 	if diff := cmp.Diff(want, f.audits.take()); diff != "" {
@@ -158,7 +187,7 @@ func TestInvariant_C6_TheRowOfARefusedAgentNamesIt(t *testing.T) {
 		path := strings.ReplaceAll(op.Path, "{name}", "support")
 		f.do(call{method: op.Method, path: path, as: "agent", body: "{}", header: map[string]string{echo.HeaderXRequestID: "request-1"}})
 		events := f.audits.take()
-		want := registry.Actor{Subject: "bot@clients", RequestID: "request-1"}
+		want := registry.Actor{Subject: "bot@clients", RequestID: "request-1", Source: "192.0.2.1"}
 		if len(events) != 1 || events[0].Actor != want || events[0].Detail != "agent_client" {
 			t.Errorf("%s: events %+v, want one of %+v", op.OperationID, events, want)
 		}

@@ -47,9 +47,13 @@ func (s *Server) PutEnvironment(ctx context.Context, req api.PutEnvironmentReque
 	if err != nil {
 		return nil, err
 	}
-	saved, created, err := s.rulebook.PutEnvironment(ctx, authn.PrincipalFrom(ctx), v, pre)
+	rehearsed := deref(req.Params.DryRun)
+	saved, created, err := s.rulebookFor(rehearsed).PutEnvironment(ctx, authn.PrincipalFrom(ctx), v, pre)
 	if err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{Object: environmentToAPI(saved)}), nil
 	}
 	if !created {
 		return api.PutEnvironment200JSONResponse{Headers: api.PutEnvironment200ResponseHeaders{ETag: etag(saved.Tag())}, Body: environmentToAPI(saved)}, nil
@@ -67,8 +71,12 @@ func (s *Server) DeleteEnvironment(ctx context.Context, req api.DeleteEnvironmen
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rulebook.DeleteEnvironment(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
+	rehearsed := deref(req.Params.DryRun)
+	if err := s.rulebookFor(rehearsed).DeleteEnvironment(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{}), nil
 	}
 	return api.DeleteEnvironment204Response{}, nil
 }

@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -61,7 +63,7 @@ func passPublic(op operation) echo.MiddlewareFunc {
 func (g gate) pass(op operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+			ctx, cancel := context.WithTimeout(c.Request().Context(), op.patience(c.QueryParam("wait")))
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			var caller registry.Principal
@@ -76,8 +78,8 @@ func (g gate) pass(op operation) echo.MiddlewareFunc {
 				if err := checkQuery(c.Request().URL.RawQuery, op.query); err != nil {
 					return err
 				}
-				if op.body {
-					if document, err = readDocument(c); err != nil {
+				if op.body.expected {
+					if document, err = readDocument(c, op.body); err != nil {
 						return err
 					}
 				}
@@ -126,10 +128,23 @@ func denied(by registry.Principal, needed registry.Permission) error {
 	return registry.Forbidden.Errorf("permission_denied", "this needs the permission %q; your token has %q", needed, by.Permissions)
 }
 
-// readDocument checks the request's body and puts it back for the handler.
-func readDocument(c echo.Context) ([]byte, error) {
+// patience is how long a request of the operation may take.
+func (o operation) patience(wait string) time.Duration {
+	if o.waits && wait != "" {
+		return MaxWait + requestTimeout
+	}
+	return requestTimeout
+}
+
+// readDocument checks the request's body and puts it back for the handler, who
+// sees one media type only. A body that may be left out and was is nil.
+func readDocument(c echo.Context, b body) ([]byte, error) {
 	r := c.Request()
-	if err := strictjson.ContentType(r.Header.Get(echo.HeaderContentType)); err != nil {
+	if b.optional && isEmpty(r) {
+		r.Body, r.ContentLength = http.NoBody, 0
+		return nil, nil
+	}
+	if err := strictjson.ContentType(r.Header.Get(echo.HeaderContentType), b.also...); err != nil {
 		return nil, err
 	}
 	if r.ContentLength > strictjson.MaxBytes {
@@ -143,6 +158,18 @@ func readDocument(c echo.Context) ([]byte, error) {
 	r.ContentLength = int64(len(document))
 	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	return document, nil
+}
+
+// isEmpty reports whether the request has no body; where its length is not known,
+// the first byte tells.
+func isEmpty(r *http.Request) bool {
+	if r.ContentLength >= 0 {
+		return r.ContentLength == 0
+	}
+	body := bufio.NewReader(r.Body)
+	r.Body = io.NopCloser(body)
+	_, err := body.Peek(1)
+	return errors.Is(err, io.EOF)
 }
 
 // auditRefusal writes the row of a write that the caller was refused. It is

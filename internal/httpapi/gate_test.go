@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/credenceproject/credence/internal/agents"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/strictjson"
 )
@@ -40,6 +42,9 @@ func TestTheGateAsksInOrder(t *testing.T) {
 	text := map[string]string{echo.HeaderContentType: "text/plain"}
 	for _, write := range []call{
 		{method: http.MethodPost, path: "/agents"},
+		{method: http.MethodPost, path: "/agents/support-triage/suspend"},
+		{method: http.MethodPost, path: "/agents/support-triage/resume"},
+		{method: http.MethodPost, path: "/agents/support-triage/transfer"},
 		{method: http.MethodPut, path: "/environments/production"},
 		{method: http.MethodPut, path: "/agent-types/support"},
 		{method: http.MethodPut, path: "/teams/customer-success"},
@@ -74,6 +79,69 @@ func TestTheGateAsksInOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A body that may be left out is read where there is one, also where its length is
+// not known beforehand.
+func TestABodyThatMayBeLeftOutIsHeldToTheSameRules(t *testing.T) {
+	t.Parallel()
+	json := map[string]string{echo.HeaderContentType: "application/json"}
+	unsized := func(s string) io.Reader { return io.MultiReader(strings.NewReader(s)) }
+	for name, tc := range map[string]struct {
+		call
+		status int
+		code   string
+	}{
+		"none":                         {call{}, http.StatusAccepted, ""},
+		"none, of unknown length":      {call{reader: unsized("")}, http.StatusAccepted, ""},
+		"none, with a content type":    {call{header: json}, http.StatusAccepted, ""},
+		"an empty object":              {call{body: "{}"}, http.StatusAccepted, ""},
+		"an object, of unknown length": {call{reader: unsized("{}"), header: json}, http.StatusAccepted, ""},
+		"text":                         {call{body: "{}", header: map[string]string{echo.HeaderContentType: "text/plain"}}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
+		"no content type":              {call{reader: unsized("{}")}, http.StatusUnsupportedMediaType, "unsupported_media_type"},
+		"a space":                      {call{body: " "}, http.StatusBadRequest, "invalid_json"},
+		"no JSON":                      {call{body: "{"}, http.StatusBadRequest, "invalid_json"},
+		"too much":                     {call{body: strings.Repeat(" ", strictjson.MaxBytes+1)}, http.StatusRequestEntityTooLarge, "body_too_large"},
+		"no object":                    {call{body: "[]"}, http.StatusUnprocessableEntity, "invalid_repair"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, func(o *Options) { o.Drift = &drifts{} })
+			tc.method, tc.path, tc.as = http.MethodPost, "/drift/repair", "admin"
+			w := f.do(tc.call)
+			if tc.code != "" {
+				wantProblem(t, w, tc.status, tc.code)
+			} else if w.Code != tc.status {
+				t.Errorf("%d, want %d: %s", w.Code, tc.status, w.Body)
+			}
+		})
+	}
+}
+
+func TestAPatchMayComeInEitherMediaType(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *Options) {
+		o.Agents = agents.NewService(emptyRegistry{}, nil, nil, nil, slog.New(slog.DiscardHandler), agents.Options{})
+	})
+	for media, status := range map[string]int{
+		"application/json": http.StatusNotFound, "application/merge-patch+json": http.StatusNotFound,
+		"application/merge-patch+json; charset=utf-8": http.StatusNotFound,
+		"application/json-patch+json":                 http.StatusUnsupportedMediaType, "": http.StatusUnsupportedMediaType,
+	} {
+		w := f.do(call{method: http.MethodPatch, path: "/agents/nobody", as: "ana", body: `{}`, header: map[string]string{echo.HeaderContentType: media, "If-Match": `"x"`}})
+		if w.Code != status {
+			t.Errorf("%q: %d, want %d: %s", media, w.Code, status, w.Body)
+		}
+	}
+	w := f.do(call{method: http.MethodPost, path: "/agents/nobody/suspend", as: "ana", body: `{}`, header: map[string]string{echo.HeaderContentType: "application/merge-patch+json"}})
+	wantProblem(t, w, http.StatusUnsupportedMediaType, "unsupported_media_type")
+}
+
+// emptyRegistry is a registry without any agent.
+type emptyRegistry struct{ agents.Store }
+
+func (emptyRegistry) Agent(context.Context, string, bool) (registry.Agent, error) {
+	return registry.Agent{}, registry.NotFound.Errorf("not_found", "there is no agent of that name")
 }
 
 // A parameter that cannot be read is told to callers who may call at all.

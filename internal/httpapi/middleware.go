@@ -40,6 +40,17 @@ func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// source notes the address that the request came from, for the audit log. It is
+// the connection's: what a header says of it, anybody may write.
+func source(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if host, _, err := net.SplitHostPort(c.Request().RemoteAddr); err == nil {
+			c.SetRequest(c.Request().WithContext(registry.WithSource(c.Request().Context(), host)))
+		}
+		return next(c)
+	}
+}
+
 // observe logs and counts each request, after its response is written.
 func observe(log *slog.Logger, m *telemetry.HTTPMetrics) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -218,7 +218,7 @@ func TestAnUnknownRouteAndMethodAreProblems(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	wantProblem(t, f.do(call{method: http.MethodGet, path: "/nowhere"}), http.StatusNotFound, "not_found")
-	w := f.do(call{method: http.MethodPatch, path: "/agents/a"})
+	w := f.do(call{method: http.MethodPut, path: "/agents/a"})
 	wantProblem(t, w, http.StatusMethodNotAllowed, "method_not_allowed")
 	if got := w.Header().Get(echo.HeaderAllow); !strings.Contains(got, http.MethodGet) || !strings.Contains(got, http.MethodDelete) {
 		t.Errorf("Allow = %q", got)

@@ -1,6 +1,11 @@
 package httpapi
 
-import "github.com/credenceproject/credence/internal/registry"
+import (
+	"slices"
+
+	"github.com/credenceproject/credence/internal/registry"
+	"github.com/credenceproject/credence/internal/strictjson"
+)
 
 // operation says who may call an operation and how the audit log names it.
 type operation struct {
@@ -10,30 +15,54 @@ type operation struct {
 	public bool                  // no token at all
 	action string                // of a write, for the audit log
 	kind   string                // of the object that is written
-	body   bool                  // takes a JSON document
+	body   body                  // the JSON document that it takes
 	query  []parameter           // that the query may have
+	waits  bool                  // holds the answer when the query has wait
 }
 
-// parameter is one of the query.
-type parameter struct {
-	name   string
-	number bool // an integer
+// body says whether an operation takes a JSON document, and in which media types.
+type body struct {
+	expected bool
+	optional bool
+	also     []string // media types beside application/json
 }
 
-// has returns the operation with these parameters.
+// parameter is one of the query. Its kind is what OpenAPI calls its type; "" is a
+// string.
+type parameter struct{ name, kind string }
+
+// has returns the operation with these parameters beside those it has.
 func (o operation) has(query ...parameter) operation {
-	o.query = query
+	o.query = append(slices.Clone(o.query), query...)
 	return o
 }
 
 // page are the parameters of every list.
-var page = []parameter{{"limit", true}, {"cursor", false}}
+var page = []parameter{{"limit", "integer"}, {"cursor", ""}}
+
+// named are parameters that are strings.
+func named(names ...string) []parameter {
+	query := make([]parameter, len(names))
+	for i, name := range names {
+		query[i] = parameter{name: name}
+	}
+	return query
+}
 
 func reads(anyOf ...registry.Permission) operation { return operation{anyOf: anyOf} }
 
-func writes(p registry.Permission, kind, action string, body bool) operation {
-	return operation{anyOf: []registry.Permission{p}, kind: kind, action: kind + "." + action, body: body}
+// writes are operations that a dry run can rehearse.
+func writes(p registry.Permission, kind, action string, b body) operation {
+	return operation{
+		anyOf: []registry.Permission{p}, kind: kind, action: kind + "." + action, body: b, query: []parameter{{"dry_run", "boolean"}},
+	}
 }
+
+var (
+	noBody   = body{}
+	document = body{expected: true}
+	perhaps  = body{expected: true, optional: true}
+)
 
 // Whoever may register or read agents may read what registrations are held to.
 var readRules = reads(registry.AgentsRead, registry.AgentsRegister)
@@ -44,38 +73,45 @@ var readDecisions = operation{anyOf: []registry.Permission{registry.AgentsRead},
 // operations lists every operation of openapi.yaml; a test holds the two
 // together.
 var operations = map[string]operation{
-	"createAgent": writes(registry.AgentsRegister, "agent", "register", true),
-	"listAgents": reads(registry.AgentsRead).has(append([]parameter{
-		{"team", false}, {"agent_type", false}, {"environment", false}, {"lifecycle", false}, {"capability", false},
-	}, page...)...),
-	"getAgent":    reads(registry.AgentsRead).has(parameter{"include", false}),
-	"deleteAgent": writes(registry.AgentsWrite, "agent", "decommission", false),
+	"createAgent": writes(registry.AgentsRegister, "agent", "register", document),
+	"listAgents": reads(registry.AgentsRead).has(page...).
+		has(named("team", "agent_type", "environment", "lifecycle", "capability", "expires_before")...),
+	"getAgent":    {anyOf: []registry.Permission{registry.AgentsRead}, query: named("include", "wait", "timeout"), waits: true},
+	"patchAgent":  writes(registry.AgentsWrite, "agent", "change", body{expected: true, also: []string{strictjson.MergePatch}}),
+	"deleteAgent": writes(registry.AgentsWrite, "agent", "decommission", noBody),
+
+	"suspendAgent":           writes(registry.AgentsWrite, "agent", "suspend", document),
+	"resumeAgent":            writes(registry.AgentsWrite, "agent", "resume", document),
+	"transferAgent":          writes(registry.AgentsWrite, "agent", "transfer", document),
+	"rotateAgentCredentials": writes(registry.AgentsWrite, "agent", "rotate", perhaps),
 
 	"listEnvironments":  readRules.has(page...),
 	"getEnvironment":    readRules,
-	"putEnvironment":    writes(registry.Admin, "environment", "put", true),
-	"deleteEnvironment": writes(registry.Admin, "environment", "delete", false),
+	"putEnvironment":    writes(registry.Admin, "environment", "put", document),
+	"deleteEnvironment": writes(registry.Admin, "environment", "delete", noBody),
 
 	"listAgentTypes":  readRules.has(page...),
 	"getAgentType":    readRules,
-	"putAgentType":    writes(registry.Admin, "agent_type", "put", true),
-	"deleteAgentType": writes(registry.Admin, "agent_type", "delete", false),
+	"putAgentType":    writes(registry.Admin, "agent_type", "put", document),
+	"deleteAgentType": writes(registry.Admin, "agent_type", "delete", noBody),
 
 	"listTeams":  readRules.has(page...),
 	"getTeam":    readRules,
-	"putTeam":    writes(registry.Admin, "team", "put", true),
-	"deleteTeam": writes(registry.Admin, "team", "delete", false),
+	"putTeam":    writes(registry.Admin, "team", "put", document),
+	"deleteTeam": writes(registry.Admin, "team", "delete", noBody),
 
-	"listResources": reads(registry.ResourcesRead).has(append([]parameter{
-		{"type", false}, {"team", false}, {"environment", false}, {"operation", false}, {"q", false},
-	}, page...)...),
+	"listResources":       reads(registry.ResourcesRead).has(page...).has(named("type", "team", "environment", "operation", "q")...),
 	"getResource":         reads(registry.ResourcesRead),
-	"putResource":         writes(registry.ResourcesWrite, "resource", "put", true),
-	"deleteResource":      writes(registry.ResourcesWrite, "resource", "delete", false),
-	"getResourceMetadata": reads(registry.ResourcesRead).has(parameter{"environment", false}),
+	"putResource":         writes(registry.ResourcesWrite, "resource", "put", document),
+	"deleteResource":      writes(registry.ResourcesWrite, "resource", "delete", noBody),
+	"getResourceMetadata": reads(registry.ResourcesRead).has(named("environment")...),
 
-	"getAgentAccess":      readDecisions.has(parameter{"resource", false}, parameter{"method", false}, parameter{"path", false}),
-	"listResourceCallers": readDecisions.has(append([]parameter{{"method", false}}, page...)...),
+	"getAgentAccess":      readDecisions.has(named("resource", "method", "path")...),
+	"listResourceCallers": readDecisions.has(page...).has(named("method")...),
+
+	"listAudit":   reads(registry.AgentsRead).has(page...).has(named("agent", "actor", "action", "from", "until")...),
+	"listDrift":   reads(registry.Admin).has(page...),
+	"repairDrift": {anyOf: []registry.Permission{registry.Admin}, kind: "drift", action: "drift.repair", body: perhaps},
 
 	"getBundle":   {anyOf: []registry.Permission{registry.BundlesRead}, scope: "scope"},
 	"getRevision": {},

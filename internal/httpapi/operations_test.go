@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -19,11 +20,14 @@ import (
 // concerned.
 type contractOperation struct {
 	Method, Path string
-	OperationID  string    `yaml:"operationId"`
-	Description  string    `yaml:"description"`
-	Security     *[]any    `yaml:"security"` // nil: the document's, a bearer token
-	RequestBody  yaml.Node `yaml:"requestBody"`
-	Parameters   []contractParameter
+	OperationID  string `yaml:"operationId"`
+	Description  string `yaml:"description"`
+	Security     *[]any `yaml:"security"` // nil: the document's, a bearer token
+	RequestBody  struct {
+		Required bool
+		Content  map[string]yaml.Node
+	} `yaml:"requestBody"`
+	Parameters []contractParameter
 }
 
 type contractParameter struct {
@@ -86,8 +90,14 @@ func TestEveryOperationOfTheContractHasItsGate(t *testing.T) {
 		if !op.public && len(op.anyOf) == 0 && !strings.Contains(c.Description, "Any token") {
 			t.Errorf("%s needs no permission", c.OperationID)
 		}
-		if hasBody := !c.RequestBody.IsZero(); op.body != hasBody {
-			t.Errorf("%s: body = %t, openapi.yaml says %t", c.OperationID, op.body, hasBody)
+		wantBody := body{expected: len(c.RequestBody.Content) > 0, optional: len(c.RequestBody.Content) > 0 && !c.RequestBody.Required}
+		for media := range c.RequestBody.Content {
+			if media != "application/json" {
+				wantBody.also = append(wantBody.also, media)
+			}
+		}
+		if !reflect.DeepEqual(op.body, wantBody) {
+			t.Errorf("%s: body %+v, openapi.yaml says %+v", c.OperationID, op.body, wantBody)
 		}
 		write := c.Method != http.MethodGet && c.Method != http.MethodHead
 		if (op.action != "") != write || (op.kind != "") != write {
@@ -96,8 +106,15 @@ func TestEveryOperationOfTheContractHasItsGate(t *testing.T) {
 		var query []parameter
 		for _, p := range c.Parameters {
 			if p.In == "query" {
-				query = append(query, parameter{p.Name, p.Schema.Type == "integer"})
+				kind := p.Schema.Type
+				if kind == "string" {
+					kind = ""
+				}
+				query = append(query, parameter{p.Name, kind})
 			}
+		}
+		if rehearsable := slices.Contains(op.query, parameter{"dry_run", "boolean"}); rehearsable != (write && c.OperationID != "repairDrift") {
+			t.Errorf("%s: dry_run is %t", c.OperationID, rehearsable)
 		}
 		byName := func(a, b parameter) int { return cmp.Compare(a.name, b.name) }
 		if !slices.Equal(slices.SortedFunc(slices.Values(query), byName), slices.SortedFunc(slices.Values(op.query), byName)) {

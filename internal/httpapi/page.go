@@ -57,14 +57,7 @@ type position struct {
 }
 
 // cursor makes an opaque cursor of p.
-func cursor(p position) *string {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil // two strings always encode
-	}
-	s := base64.RawURLEncoding.EncodeToString(b)
-	return &s
-}
+func cursor(p position) *string { return opaque(p) }
 
 // readCursor reads what cursor made; none is the first page.
 func readCursor(c *string) (position, error) {
@@ -72,14 +65,48 @@ func readCursor(c *string) (position, error) {
 	if c == nil || *c == "" {
 		return p, nil
 	}
-	b, err := base64.RawURLEncoding.DecodeString(*c)
-	if err == nil {
-		err = json.Unmarshal(b, &p)
-	}
-	if err != nil || !registry.ValidName(p.Name) || (p.ID != "" && !registry.IsUUID(p.ID)) {
-		return position{}, registry.Invalid.Errorf("invalid_cursor", "the cursor is not one that this API gave; begin at the first page")
+	if !readOpaque(*c, &p) || !registry.ValidName(p.Name) || (p.ID != "" && !registry.IsUUID(p.ID)) {
+		return position{}, invalidCursor()
 	}
 	return p, nil
+}
+
+// number is what the cursor of a numbered list holds.
+type number struct {
+	Last int64 `json:"l"`
+}
+
+// numberCursor makes an opaque cursor of the last number of a page.
+func numberCursor(last int64) *string { return opaque(number{last}) }
+
+// readNumberCursor reads what numberCursor made; none is 0.
+func readNumberCursor(c *string) (int64, error) {
+	if c == nil || *c == "" {
+		return 0, nil
+	}
+	var n number
+	if !readOpaque(*c, &n) || n.Last <= 0 {
+		return 0, invalidCursor()
+	}
+	return n.Last, nil
+}
+
+func opaque(v any) *string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil // strings and numbers always encode
+	}
+	s := base64.RawURLEncoding.EncodeToString(b)
+	return &s
+}
+
+func readOpaque(cursor string, v any) bool {
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	return err == nil && json.Unmarshal(b, v) == nil
+}
+
+func invalidCursor() error {
+	return registry.Invalid.Errorf("invalid_cursor", "the cursor is not one that this API gave; begin at the first page")
 }
 
 // deref returns what p points at, or the zero value.

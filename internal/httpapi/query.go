@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
@@ -23,8 +24,8 @@ func checkQuery(raw string, known []parameter) error {
 		case len(values) > 1:
 			return registry.Malformed.Errorf(codeParameter, "the parameter %s is given %d times; it may be given once", name, len(values))
 		}
-		if _, err := strconv.Atoi(values[0]); known[i].number && err != nil {
-			return registry.Malformed.Errorf(codeParameter, "the parameter %s must be an integer", name)
+		if !isOfKind(values[0], known[i].kind) {
+			return registry.Malformed.Errorf(codeParameter, "the parameter %s must be of type %s", name, known[i].kind)
 		}
 	}
 	return nil
@@ -36,4 +37,28 @@ func namesOf(parameters []parameter) []string {
 		names[i] = p.name
 	}
 	return names
+}
+
+func isOfKind(value, kind string) bool {
+	switch kind {
+	case "integer":
+		_, err := strconv.Atoi(value)
+		return err == nil
+	case "boolean":
+		return value == "true" || value == "false"
+	default:
+		return true
+	}
+}
+
+// timeParameter reads a parameter that is a time of RFC 3339; the zero time is none.
+func timeParameter(name string, value *string) (time.Time, error) {
+	if value == nil {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, *value)
+	if err != nil {
+		return time.Time{}, registry.Invalid.Wrap(err, codeParameter, name+" must be a time as in RFC 3339, such as 2026-03-01T12:00:00Z")
+	}
+	return at, nil
 }

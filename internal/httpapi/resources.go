@@ -50,9 +50,13 @@ func (s *Server) PutResource(ctx context.Context, req api.PutResourceRequestObje
 	if err != nil {
 		return nil, err
 	}
-	saved, created, err := s.resources.Put(ctx, authn.PrincipalFrom(ctx), v, pre)
+	rehearsed := deref(req.Params.DryRun)
+	saved, created, err := s.resourcesFor(rehearsed).Put(ctx, authn.PrincipalFrom(ctx), v, pre)
 	if err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{Object: resourceToAPI(saved)}), nil
 	}
 	if !created {
 		return api.PutResource200JSONResponse{Headers: api.PutResource200ResponseHeaders{ETag: etag(saved.Tag())}, Body: resourceToAPI(saved)}, nil
@@ -70,8 +74,12 @@ func (s *Server) DeleteResource(ctx context.Context, req api.DeleteResourceReque
 	if err != nil {
 		return nil, err
 	}
-	if err := s.resources.Delete(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
+	rehearsed := deref(req.Params.DryRun)
+	if err := s.resourcesFor(rehearsed).Delete(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{}), nil
 	}
 	return api.DeleteResource204Response{}, nil
 }

@@ -41,6 +41,8 @@ func resourceOperations(s *system, do func(operationID string, status int, c cal
 	do("putResource", 200, call{method: http.MethodPut, path: path, as: "owner", body: `{"type": "service", "team": "platform"}`})
 	do("putResource", 200, call{method: http.MethodPut, path: path, as: "owner", body: helloSkill})
 	do("putResource", 412, call{method: http.MethodPut, path: path, as: "owner", body: helloSkill, header: map[string]string{"If-Match": created.Header().Get("ETag")}})
+	do("putResource", 200, call{method: http.MethodPut, path: path + "?dry_run=true", as: "owner", body: helloSkill})
+	do("deleteResource", 200, call{method: http.MethodDelete, path: path + "?dry_run=true", as: "owner"})
 	do("putResource", 422, call{method: http.MethodPut, path: path, as: "owner", body: `{}`})
 	read := do("getResource", 200, call{method: http.MethodGet, path: path, as: "gateway"})
 	do("getResource", 304, call{method: http.MethodGet, path: path, as: "gateway", header: ifNoneMatch(read.Header().Get("ETag"))})
@@ -58,22 +60,22 @@ func resourceOperations(s *system, do func(operationID string, status int, c cal
 	do("deleteResource", 404, call{method: http.MethodDelete, path: path, as: "owner"})
 }
 
-// answer is what one call was answered.
-type answer struct{ *httptest.ResponseRecorder }
+// reply is what one call was answered.
+type reply struct{ *httptest.ResponseRecorder }
 
 // ask makes a call; fields are names and values of its header.
-func (s *system) ask(t testing.TB, as, method, path, body string, fields ...string) answer {
+func (s *system) ask(t testing.TB, as, method, path, body string, fields ...string) reply {
 	t.Helper()
 	c := call{as: as, method: method, path: path, body: body, header: map[string]string{}}
 	for i := 0; i < len(fields); i += 2 {
 		c.header[fields[i]] = fields[i+1]
 	}
-	return answer{s.do(c)}
+	return reply{s.do(c)}
 }
 
 // want checks the status and, of a problem, its code and its faults, as pointers
 // with their codes.
-func (a answer) want(t testing.TB, status int, code string, faults ...string) {
+func (a reply) want(t testing.TB, status int, code string, faults ...string) {
 	t.Helper()
 	if a.Code != status {
 		t.Errorf("status %d, want %d: %s", a.Code, status, a.Body)
@@ -93,7 +95,7 @@ func (a answer) want(t testing.TB, status int, code string, faults ...string) {
 }
 
 // wantJSON compares the body with a document, as text but for space.
-func (a answer) wantJSON(t testing.TB, want string) {
+func (a reply) wantJSON(t testing.TB, want string) {
 	t.Helper()
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, []byte(want)); err != nil {
@@ -105,7 +107,7 @@ func (a answer) wantJSON(t testing.TB, want string) {
 }
 
 // fields are those of the header with these names.
-func (a answer) fields(names ...string) map[string]string {
+func (a reply) fields(names ...string) map[string]string {
 	all := map[string]string{}
 	for _, name := range names {
 		all[name] = a.Header().Get(name)

@@ -12,7 +12,7 @@ import (
 
 // withoutTimes takes the dates out of a resource's document: they are the
 // database's.
-func (a answer) withoutTimes(t testing.TB) answer {
+func (a reply) withoutTimes(t testing.TB) reply {
 	t.Helper()
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(a.Body.Bytes(), &doc); err != nil {

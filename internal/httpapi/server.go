@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -33,11 +34,36 @@ type Auditor interface {
 	RecordAudit(ctx context.Context, e registry.AuditEvent) error
 }
 
-// Options is what the API is made of. Everything but AllowedHosts is required.
+// Auditing reads the audit log. *postgres.Store implements it.
+type Auditing interface {
+	// Audit returns a page of events, the newest first, and whether there are more.
+	Audit(ctx context.Context, f registry.AuditFilter) (page []registry.AuditEvent, more bool, err error)
+}
+
+// Drifting knows where providers differ from the registry.
+type Drifting interface {
+	// Drifts returns a page of differences, by id, and whether there are more.
+	Drifts(ctx context.Context, after int64, limit int) (page []registry.DriftRecord, more bool, err error)
+	// Repair has the agent with that name or id, or with "" each that differs,
+	// brought to what the registry says, and returns how many passes are due for it.
+	// It returns NotFound.
+	Repair(ctx context.Context, by registry.Principal, agent string) (queued int, err error)
+}
+
+// Rehearsal are services whose writes fail as any would and keep nothing: those of
+// a store that rolls back what it wrote.
+type Rehearsal struct {
+	Rulebook  *rulebook.Service
+	Resources *resources.Service
+}
+
+// Options is what the API is made of. Everything but AllowedHosts and Now is
+// required.
 type Options struct {
 	Agents        *agents.Service
 	Rulebook      *rulebook.Service
 	Resources     *resources.Service
+	Rehearsal     Rehearsal // for ?dry_run=true
 	Bundles       *bundles.Service
 	Decisions     *decisions.Service
 	Heads         Heads
@@ -46,11 +72,14 @@ type Options struct {
 	Schemas       *schema.Validator
 	Authenticator Authenticator
 	Auditor       Auditor
+	Audit         Auditing
+	Drift         Drifting
 	Health        *Health
 	Handout       Handout
 	Metrics       *telemetry.HTTPMetrics
 	Log           *slog.Logger
-	AllowedHosts  []string // Host names that are served; empty serves all
+	AllowedHosts  []string         // Host names that are served; empty serves all
+	Now           func() time.Time // nil: time.Now
 }
 
 // Handout is what a new agent is told beside its own credentials.
@@ -71,13 +100,18 @@ type Server struct {
 	agents    *agents.Service
 	rulebook  *rulebook.Service
 	resources *resources.Service
+	rehearsal Rehearsal
 	bundles   *bundles.Service
 	decisions *decisions.Service
 	heads     Heads
 	freshness Freshness
 	schemas   *schema.Validator
+	audit     Auditing
+	drift     Drifting
 	health    *Health
 	handout   Handout
+	now       func() time.Time
+	waiting   waiters
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)
@@ -86,11 +120,15 @@ var _ api.StrictServerInterface = (*Server)(nil)
 func New(o Options) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = handleError(o.Log)
-	e.Use(requestID, observe(o.Log, o.Metrics), recoverPanics, allowHosts(o.AllowedHosts))
+	e.Use(requestID, source, observe(o.Log, o.Metrics), recoverPanics, allowHosts(o.AllowedHosts))
 
 	s := &Server{
-		agents: o.Agents, rulebook: o.Rulebook, resources: o.Resources, bundles: o.Bundles, decisions: o.Decisions, heads: o.Heads, freshness: o.Freshness,
-		schemas: o.Schemas, health: o.Health, handout: o.Handout,
+		agents: o.Agents, rulebook: o.Rulebook, resources: o.Resources, rehearsal: o.Rehearsal,
+		bundles: o.Bundles, decisions: o.Decisions, heads: o.Heads, freshness: o.Freshness,
+		schemas: o.Schemas, audit: o.Audit, drift: o.Drift, health: o.Health, handout: o.Handout, now: o.Now,
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	gate := gate{authenticator: o.Authenticator, auditor: o.Auditor, log: o.Log}
 	routes := withHead{e}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/credenceproject/credence/api"
@@ -22,9 +21,10 @@ type Check struct {
 
 // Health says whether the process should get requests.
 type Health struct {
-	version  string
-	checks   []Check
-	draining atomic.Bool
+	version string
+	checks  []Check
+	drain   context.CancelFunc
+	drained context.Context //nolint:containedctx // it ends with Drain; a context is the signal that waits take
 
 	mu    sync.Mutex // held while probing, so that one caller probes for all
 	known []api.Check
@@ -33,11 +33,14 @@ type Health struct {
 
 // NewHealth returns the health of a process of that version.
 func NewHealth(version string, checks ...Check) *Health {
-	return &Health{version: version, checks: checks}
+	h := &Health{version: version, checks: checks}
+	h.drained, h.drain = context.WithCancel(context.Background())
+	return h
 }
 
-// Drain makes the process unready: it is about to stop.
-func (h *Health) Drain() { h.draining.Store(true) }
+// Drain makes the process unready, since it is about to stop, and lets those go who
+// wait for an agent.
+func (h *Health) Drain() { h.drain() }
 
 const (
 	// probeTimeout bounds one probe, so that readiness answers in time.
@@ -66,7 +69,7 @@ func (h *Health) readiness(ctx context.Context) api.Readiness {
 	for i, c := range h.checks {
 		r.Ready = r.Ready && (r.Checks[i].Ok || !c.Vital)
 	}
-	if h.draining.Load() {
+	if h.drained.Err() != nil {
 		r.Ready = false
 		r.Checks = append(r.Checks, api.Check{Name: api.CheckName("draining"), Reason: optional("the process is about to stop")})
 	}

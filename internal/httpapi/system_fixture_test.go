@@ -36,10 +36,12 @@ func supportAgent(name string) string {
 // real ones are in package e2e.
 type system struct {
 	*fixture
-	health   *Health
-	store    *postgres.Store
-	pool     *pgxpool.Pool // past the store
-	follower *snapshot.Follower
+	health    *Health
+	store     *postgres.Store
+	pool      *pgxpool.Pool // past the store
+	follower  *snapshot.Follower
+	agents    *agents.Service
+	providers *agreeable
 }
 
 func newSystem(t testing.TB) *system {
@@ -50,13 +52,17 @@ func newSystem(t testing.TB) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	s := &system{store: postgres.NewStore(pool), pool: pool, health: NewHealth("v1.2.3", Check{Name: "database", Probe: probe(nil)})}
+	s := &system{store: postgres.NewStore(pool), pool: pool, health: NewHealth("v1.2.3", Check{Name: "database", Probe: probe(nil)}), providers: &agreeable{}}
+	s.agents = agents.NewService(s.store, s.providers, s.providers, nil, slog.New(slog.DiscardHandler), agents.Options{
+		RetryBase: time.Hour, RetryMax: time.Hour, // a test says itself when it goes on
+		Reissue: registry.ReissueWindow{Gap: time.Millisecond},
+	})
 	s.follower = follow(t, s.store, dsn)
 	s.fixture = newFixture(t, func(o *Options) {
-		o.Agents = agents.NewService(s.store, &agreeable{}, &agreeable{}, nil, slog.New(slog.DiscardHandler),
-			agents.Options{Provisioning: time.Minute, Teardown: time.Minute})
+		o.Agents, o.Audit, o.Drift = s.agents, s.store, &drifts{}
 		o.Rulebook, o.Auditor, o.Health = rulebook.NewService(s.store), s.store, s.health
 		o.Resources, o.Freshness, o.Heads = resources.NewService(s.store, s.follower), s.follower, s.store
+		o.Rehearsal = Rehearsal{Rulebook: rulebook.NewService(s.store.Rehearsal()), Resources: resources.NewService(s.store.Rehearsal(), s.follower)}
 		o.Bundles = bundles.NewService(s.follower, time.Second, slog.New(slog.DiscardHandler))
 		o.Decisions = decisions.NewService(s.follower, decisions.NewEvaluator(), slog.New(slog.DiscardHandler))
 	})
@@ -100,17 +106,74 @@ func (s *system) catchUp(t testing.TB) {
 	}
 }
 
-// agreeable is an identity provider and a secret store that say yes.
-type agreeable struct{ clients atomic.Int64 }
-
-func (a *agreeable) CreateClient(context.Context, registry.Agent, string) (registry.Credentials, error) {
-	return registry.Credentials{ClientID: "client-" + strconv.FormatInt(a.clients.Add(1), 10), ClientSecret: "shown once"}, nil
+// converge makes the passes that are due, and those that wait for another attempt.
+func (s *system) converge(t testing.TB) {
+	t.Helper()
+	if _, err := s.pool.Exec(t.Context(), "UPDATE agents SET due_at = now() WHERE observed_generation < generation"); err != nil {
+		t.Fatal(err)
+	}
+	claims, err := s.store.ClaimAgents(t.Context(), time.Minute, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claims {
+		if err := s.agents.Reconcile(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
-func (*agreeable) FindClients(context.Context, string) ([]string, error)         { return nil, nil }
-func (*agreeable) EnsureGrant(context.Context, string, []string) (string, error) { return "grant", nil }
-func (*agreeable) DeleteClient(context.Context, string) error                    { return nil }
-func (*agreeable) EnsureEntity(context.Context, registry.Agent) (string, error)  { return "entity", nil }
-func (*agreeable) EnsureAlias(context.Context, string, string) (string, error)   { return "alias", nil }
-func (*agreeable) DisableEntity(context.Context, string) error                   { return nil }
-func (*agreeable) DeleteEntity(context.Context, string) error                    { return nil }
+// agreeable is an identity provider and a secret store that say yes to everything,
+// or are away.
+type agreeable struct {
+	calls atomic.Int64
+	away  atomic.Bool
+}
+
+// do is one call of a provider.
+func (a *agreeable) do() error {
+	a.calls.Add(1)
+	if a.away.Load() {
+		return registry.Unavailable.Errorf("provider_unavailable", "The provider does not answer.")
+	}
+	return nil
+}
+
+// ensured is a call that names what it made.
+func (a *agreeable) ensured(id string) (string, error) { return id, a.do() }
+
+func (a *agreeable) CreateClient(context.Context, registry.Agent, string) (registry.Credentials, error) {
+	err := a.do()
+	return registry.Credentials{ClientID: "client-" + strconv.FormatInt(a.calls.Load(), 10), ClientSecret: "shown once"}, err
+}
+
+func (a *agreeable) FindClients(context.Context, string) ([]registry.FoundClient, error) {
+	return nil, a.do()
+}
+
+func (a *agreeable) InspectClient(_ context.Context, clientID string) (registry.ProviderClient, error) {
+	return registry.ProviderClient{FoundClient: registry.FoundClient{ClientID: clientID}, GrantTypes: []string{"client_credentials"}}, a.do()
+}
+
+func (a *agreeable) RotateSecret(_ context.Context, clientID string) (registry.Credentials, error) {
+	return registry.Credentials{ClientID: clientID, ClientSecret: "shown anew"}, a.do()
+}
+
+func (a *agreeable) EnsureGrant(context.Context, string, []string) (string, error) {
+	return a.ensured("grant")
+}
+
+func (a *agreeable) EnsureEntity(context.Context, registry.Agent) (string, error) {
+	return a.ensured("entity")
+}
+
+func (a *agreeable) EnsureAlias(context.Context, string, string) (string, error) {
+	return a.ensured("alias")
+}
+
+func (a *agreeable) EnsureClient(context.Context, registry.Agent) error { return a.do() }
+func (a *agreeable) DeleteGrants(context.Context, string) error         { return a.do() }
+func (a *agreeable) DeleteClient(context.Context, string) error         { return a.do() }
+func (a *agreeable) EnableEntity(context.Context, string) error         { return a.do() }
+func (a *agreeable) DisableEntity(context.Context, string) error        { return a.do() }
+func (a *agreeable) DeleteEntity(context.Context, string) error         { return a.do() }

@@ -47,9 +47,13 @@ func (s *Server) PutTeam(ctx context.Context, req api.PutTeamRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	saved, created, err := s.rulebook.PutTeam(ctx, authn.PrincipalFrom(ctx), v, pre)
+	rehearsed := deref(req.Params.DryRun)
+	saved, created, err := s.rulebookFor(rehearsed).PutTeam(ctx, authn.PrincipalFrom(ctx), v, pre)
 	if err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{Object: teamToAPI(saved)}), nil
 	}
 	if !created {
 		return api.PutTeam200JSONResponse{Headers: api.PutTeam200ResponseHeaders{ETag: etag(saved.Tag())}, Body: teamToAPI(saved)}, nil
@@ -67,8 +71,12 @@ func (s *Server) DeleteTeam(ctx context.Context, req api.DeleteTeamRequestObject
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rulebook.DeleteTeam(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
+	rehearsed := deref(req.Params.DryRun)
+	if err := s.rulebookFor(rehearsed).DeleteTeam(ctx, authn.PrincipalFrom(ctx), req.Name, pre); err != nil {
 		return nil, err
+	}
+	if rehearsed {
+		return dryRun(api.DryRun{}), nil
 	}
 	return api.DeleteTeam204Response{}, nil
 }

@@ -12,10 +12,12 @@ import (
 )
 
 // agentColumns ends with the agent's steps as one json value: an agent is read
-// in one go.
+// in one go. A lease that nobody ever took is shown as null.
 const agentColumns = `a.id, a.name, a.team, a.agent_type, a.environment, a.owner, a.description, a.scopes, a.capabilities,
-	a.labels, a.config, a.quota, a.lifecycle, a.suspended, a.credential_generation, a.auth0_client_id, a.auth0_grant_id,
-	a.vault_entity_id, a.vault_alias_id, a.revision, a.version, a.created_at, a.updated_at, a.created_by, a.decommissioned_at,
+	a.labels, a.config, a.quota, a.lifecycle, a.suspended, a.suspend_reason, a.expires_at, a.credentials_expire_at, a.tokens_valid_after,
+	a.authentication, a.keys, a.published, a.credential_generation, a.auth0_client_id, a.auth0_grant_id,
+	a.vault_entity_id, a.vault_alias_id, a.revision, a.version, a.generation, a.observed_generation, a.renewal, a.passes, a.attempts,
+	a.last_error, a.due_at, NULLIF(a.lease_until, '-infinity'), a.created_at, a.updated_at, a.created_by, a.decommissioned_at,
 	(SELECT jsonb_agg(jsonb_build_object('name', s.step, 'state', s.state, 'last_error', s.last_error, 'at', s.at))
 	 FROM agent_steps s WHERE s.agent_id = a.id)`
 
@@ -33,36 +35,90 @@ type stepColumn struct {
 	At        time.Time          `json:"at"`
 }
 
-func scanAgent(row pgx.CollectableRow) (registry.Agent, error) {
-	var (
-		a              registry.Agent
-		capabilities   []capabilityColumn
-		config         []byte
-		quota          quotaColumn
-		decommissioned *time.Time
-		steps          []stepColumn
-	)
-	err := row.Scan(&a.ID, &a.Name, &a.Team, &a.AgentType, &a.Environment, &a.Owner, &a.Description, &a.Scopes, &capabilities,
-		&a.Labels, &config, &quota, &a.Lifecycle, &a.Suspended, &a.CredentialGeneration, &a.ClientID, &a.GrantID,
-		&a.EntityID, &a.AliasID, &a.Revision, &a.Version, &a.CreatedAt, &a.UpdatedAt, &a.CreatedBy, &decommissioned, &steps)
-	if err != nil {
-		return registry.Agent{}, err
+// agentScan holds the columns of an agent that are not read as they are kept.
+type agentScan struct {
+	agent          registry.Agent
+	capabilities   []capabilityColumn
+	config, keys   []byte
+	quota          quotaColumn
+	expires        *time.Time
+	credsExpire    *time.Time
+	validAfter     *time.Time
+	published      *agentImage
+	due, held      *time.Time
+	decommissioned *time.Time
+	steps          []stepColumn
+}
+
+// columns are where agentColumns go.
+func (s *agentScan) columns() []any {
+	a, c := &s.agent, &s.agent.Convergence
+	return []any{
+		&a.ID, &a.Name, &a.Team, &a.AgentType, &a.Environment, &a.Owner, &a.Description, &a.Scopes, &s.capabilities,
+		&a.Labels, &s.config, &s.quota, &a.Lifecycle, &a.Suspended, &a.SuspendReason, &s.expires, &s.credsExpire, &s.validAfter,
+		&a.Authentication, &s.keys, &s.published, &a.CredentialGeneration, &a.ClientID, &a.GrantID,
+		&a.EntityID, &a.AliasID, &a.Revision, &a.Version, &c.Generation, &c.Observed, &c.Renewal, &c.Passes, &c.Attempts,
+		&c.LastError, &s.due, &s.held, &a.CreatedAt, &a.UpdatedAt, &a.CreatedBy, &s.decommissioned,
+		&s.steps,
 	}
-	a.Config, a.Quota = config, registry.Quota(quota)
-	for _, c := range capabilities {
+}
+
+// result is the agent that was scanned.
+func (s *agentScan) result() registry.Agent {
+	a := s.agent
+	a.Config, a.Keys, a.Quota = s.config, s.keys, registry.Quota(s.quota)
+	for _, c := range s.capabilities {
 		a.Capabilities = append(a.Capabilities, registry.Capability(c))
 	}
-	if decommissioned != nil {
-		a.DecommissionedAt = *decommissioned
+	a.ExpiresAt, a.CredentialsExpireAt, a.TokensValidAfter = orZero(s.expires), orZero(s.credsExpire), orZero(s.validAfter)
+	a.Convergence.DueAt, a.Convergence.HeldUntil = orZero(s.due), orZero(s.held)
+	a.DecommissionedAt = orZero(s.decommissioned)
+	if s.published != nil {
+		facts := s.published.facts()
+		a.Published = &facts
 	}
-	byName := make(map[registry.StepName]registry.Step, len(steps))
-	for _, s := range steps {
-		byName[s.Name] = registry.Step(s)
+	byName := make(map[registry.StepName]registry.Step, len(s.steps))
+	for _, step := range s.steps {
+		byName[step.Name] = registry.Step(step)
 	}
 	for _, name := range registry.Steps {
 		a.Steps = append(a.Steps, byName[name])
 	}
-	return a, nil
+	return a
+}
+
+func scanAgent(row pgx.CollectableRow) (registry.Agent, error) {
+	var s agentScan
+	if err := row.Scan(s.columns()...); err != nil {
+		return registry.Agent{}, err
+	}
+	return s.result(), nil
+}
+
+// orZero is the time that a column holds; null is the zero time.
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// orNull is what a column holds of t; the zero time is null.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	kept := asKept(t)
+	return &kept
+}
+
+// asKept is t as columns of timestamptz keep it: to the microsecond, rounded down.
+// What documents hold of it is to be the same.
+func asKept(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Microsecond)
 }
 
 const (
@@ -88,105 +144,28 @@ func (s *Store) Agent(ctx context.Context, ref string, tombstones bool) (registr
 		return registry.Agent{}, fmt.Errorf("read agent: %w", translate(err))
 	}
 	if a.Lifecycle == registry.Decommissioned && !tombstones {
-		return registry.Agent{}, registry.NotFound.Errorf("not_found", "there is no agent of that name or id")
+		return registry.Agent{}, noSuchAgent()
 	}
 	return a, nil
 }
 
-const agentsSQL = `
-	SELECT ` + agentColumns + `
-	FROM agents a
-	WHERE a.lifecycle = @lifecycle
-	  AND (@team = '' OR a.team = @team)
-	  AND (@agent_type = '' OR a.agent_type = @agent_type)
-	  AND (@environment = '' OR a.environment = @environment)
-	  AND (@capability = '' OR a.capability_names @> ARRAY[@capability::text])
-	  AND (a.name, a.id) > (@after_name, @after_id::uuid)
-	ORDER BY a.name, a.id
-	LIMIT @limit`
-
-const nilUUID = "00000000-0000-0000-0000-000000000000"
-
-// maxPage is about how many bytes of documents one page of agents has: an agent
-// may bring a hundred kilobytes, and many callers list at once.
-const maxPage = 4 << 20
-
-// Agents returns up to f.Limit agents, by name and id, and whether there are more.
-// A page with large agents ends early; it has at least one.
-func (s *Store) Agents(ctx context.Context, f registry.AgentFilter) (page []registry.Agent, more bool, err error) {
-	after := f.After.ID
-	if after == "" {
-		after = nilUUID
-	}
-	rows, err := s.pool.Query(ctx, agentsSQL, pgx.NamedArgs{
-		"lifecycle": string(f.Lifecycle), "team": f.Team, "agent_type": f.AgentType, "environment": f.Environment,
-		"capability": f.Capability, "after_name": f.After.Name, "after_id": after, "limit": f.Limit + 1, // one more tells of more
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("list agents: %w", translate(err))
-	}
-	defer rows.Close() // what is not read is not kept
-	for size := 0; rows.Next(); {
-		if len(page) == f.Limit || size > maxPage {
-			return page, true, nil
-		}
-		for _, column := range rows.RawValues() {
-			size += len(column)
-		}
-		a, err := scanAgent(rows)
-		if err != nil {
-			return nil, false, fmt.Errorf("list agents: %w", translate(err))
-		}
-		page = append(page, a)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, false, fmt.Errorf("list agents: %w", translate(err))
-	}
-	return page, false, nil
+func noSuchAgent() error {
+	return registry.NotFound.Errorf("not_found", "there is no agent of that name or id")
 }
 
-const isAgentClientSQL = `SELECT EXISTS (SELECT FROM agent_clients WHERE client_id = $1)`
+const (
+	wasAgentClientSQL = `SELECT EXISTS (SELECT FROM agent_clients WHERE client_id = $1)`
+	isAgentClientSQL  = `
+	SELECT EXISTS (SELECT FROM agent_clients WHERE client_id = $1)
+	    OR EXISTS (SELECT FROM agents WHERE auth0_client_id = $1 AND lifecycle = 'active' AND auth0_client_id <> '')`
+)
 
-// IsAgentClient reports whether the client is or ever was an agent's.
+// IsAgentClient reports whether the client is or ever was an agent's, or is being
+// adopted by one.
 func (s *Store) IsAgentClient(ctx context.Context, clientID string) (bool, error) {
 	var is bool
 	if err := s.pool.QueryRow(ctx, isAgentClientSQL, clientID).Scan(&is); err != nil {
 		return false, fmt.Errorf("look up agent client: %w", translate(err))
 	}
 	return is, nil
-}
-
-const clientIntentsSettledSQL = `
-	SELECT NOT EXISTS (SELECT FROM client_intents WHERE agent_id = $1 AND created_at > now() - $2::interval)`
-
-// ClientIntentsSettled reports whether every intent to make a client for the
-// agent is older than after, by the database's clock.
-func (s *Store) ClientIntentsSettled(ctx context.Context, agentID string, after time.Duration) (bool, error) {
-	var settled bool
-	if err := s.pool.QueryRow(ctx, clientIntentsSettledSQL, agentID, after).Scan(&settled); err != nil {
-		return false, fmt.Errorf("look up client intents: %w", translate(err))
-	}
-	return settled, nil
-}
-
-// agentImage is what policy may see of an agent (invariant B7): no owner, no
-// description, no config, no secret.
-type agentImage struct {
-	ID          string            `json:"id"`
-	Name        string            `json:"name"`
-	Team        string            `json:"team"`
-	AgentType   string            `json:"agent_type"`
-	Environment string            `json:"environment"`
-	Subject     string            `json:"subject"`
-	Suspended   bool              `json:"suspended"`
-	Scopes      []string          `json:"scopes"`
-	Labels      map[string]string `json:"labels"`
-	Quota       quotaColumn       `json:"quota"`
-}
-
-func imageOf(a registry.Agent) agentImage {
-	return agentImage{
-		ID: a.ID, Name: a.Name, Team: a.Team, AgentType: a.AgentType, Environment: a.Environment,
-		Subject: a.Subject(), Suspended: a.Suspended, Scopes: list(a.Scopes), Labels: a.Labels, Quota: quotaColumn(a.Quota),
-	}
 }

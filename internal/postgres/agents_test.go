@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
@@ -23,19 +22,26 @@ func TestAgentComesBackAsItWasRecorded(t *testing.T) {
 	n.Agent.Config = []byte(`{"max":  1e2}`)
 	n.Agent.Quota = registry.Quota{RequestsPerSecond: &perSecond}
 	n.Agent.Capabilities = []registry.Capability{{Name: "triage", Description: "Sorts", Input: []byte(`{"type":"object"}`)}}
+	n.Agent.ExpiresAt = time.Date(2100, 1, 2, 3, 4, 5, 678_000, time.UTC)
+	n.Agent.CredentialsExpireAt = n.Agent.ExpiresAt.Add(time.Hour)
+	n.Agent.Authentication, n.Agent.Keys = registry.PrivateKeyJWT, []byte(`{"keys":  []}`)
 
-	recorded, err := b.store.CreateAgent(t.Context(), n, alice)
+	recorded, lease, err := b.store.CreateAgent(t.Context(), n, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := n.Agent
 	want.Lifecycle, want.Version, want.CreatedBy = registry.Active, 1, alice.Subject
+	want.Convergence = registry.Convergence{Generation: 1, DueAt: recorded.CreatedAt, HeldUntil: recorded.CreatedAt.Add(long)}
 	for _, step := range registry.Steps {
 		want.Steps = append(want.Steps, registry.Step{Name: step, State: registry.StepPending, At: recorded.CreatedAt})
 	}
 	want.CreatedAt, want.UpdatedAt = recorded.CreatedAt, recorded.UpdatedAt
 	if diff := cmp.Diff(want, recorded); diff != "" {
 		t.Errorf("CreateAgent() (-want +got):\n%s", diff)
+	}
+	if lease.AgentID != n.Agent.ID || lease.Epoch != 1 || time.Until(lease.Expires) > long || time.Until(lease.Expires) < long-time.Minute {
+		t.Errorf("the lease is %+v", lease)
 	}
 	for _, ref := range []string{"triage", n.Agent.ID} {
 		read, err := b.store.Agent(t.Context(), ref, false)
@@ -45,55 +51,6 @@ func TestAgentComesBackAsItWasRecorded(t *testing.T) {
 		if diff := cmp.Diff(recorded, read); diff != "" {
 			t.Errorf("Agent(%q) differs from what was recorded (-recorded +read):\n%s", ref, diff)
 		}
-	}
-}
-
-// Policy must not see an agent before every provider has it, nor after its
-// removal began (invariant C1).
-func TestInvariant_C1_PolicySeesAnAgentOnlyBetweenPublishAndDecommission(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	before := b.revision(t)
-	a := b.create(t, "triage", b.rules(t))
-	rules := b.revision(t)
-	if rules != before+2 {
-		t.Fatalf("two documents took %d revisions, want 2", rules-before)
-	}
-	progress := registry.Progress{Steps: []registry.StepName{registry.StepClient}, State: registry.StepDone, ClientID: "client-1"}
-	if err := b.store.RecordProgress(t.Context(), a.ID, progress); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.revision(t); got != rules {
-		t.Errorf("a provisioning step took a revision: %d, want %d", got, rules)
-	}
-	published, err := b.store.PublishAgent(t.Context(), a.ID, alice)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if published.Revision != rules+1 || b.revision(t) != rules+1 {
-		t.Errorf("published at %d with the head at %d, want %d", published.Revision, b.revision(t), rules+1)
-	}
-	gone, _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if gone.Revision != rules+2 || gone.Lifecycle != registry.Decommissioned {
-		t.Errorf("decommissioned at %d as %s, want %d", gone.Revision, gone.Lifecycle, rules+2)
-	}
-	type row struct{ old, new, after bool }
-	var got []row
-	for revision := rules + 1; revision <= rules+2; revision++ {
-		got = append(got, row{
-			one[bool](t, b, `SELECT old_scope = 'production' FROM (SELECT COALESCE(old_scope, '') AS old_scope FROM changes WHERE revision = $1)`, revision),
-			one[bool](t, b, `SELECT new_scope = 'production' FROM (SELECT COALESCE(new_scope, '') AS new_scope FROM changes WHERE revision = $1)`, revision),
-			one[bool](t, b, `SELECT after IS NOT NULL FROM changes WHERE revision = $1`, revision),
-		})
-	}
-	if diff := cmp.Diff([]row{{false, true, true}, {true, false, false}}, got, cmp.AllowUnexported(row{})); diff != "" {
-		t.Errorf("rows of changes (-want +got):\n%s", diff)
-	}
-	if _, err := b.store.PublishAgent(t.Context(), a.ID, alice); !errors.Is(err, registry.Conflict) {
-		t.Errorf("PublishAgent() of a decommissioned agent: error = %v, want Conflict", err)
 	}
 }
 
@@ -126,17 +83,16 @@ func TestNameIsFreeAfterDecommissionAndTombstonesStay(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	rules := b.rules(t)
-	first := b.create(t, "triage", rules)
-	if _, err := b.store.CreateAgent(t.Context(), newAgent(t, "triage", rules), alice); !errors.Is(err, registry.Conflict) {
-		t.Fatalf("a taken name: error = %v, want Conflict", err)
-	}
-	if _, _, err := b.store.DecommissionAgent(t.Context(), first.ID, some, "agent.decommission", alice); err != nil {
-		t.Fatal(err)
+	first := b.create(t, "triage", rules).Agent
+	_, _, err := b.store.CreateAgent(t.Context(), newAgent(t, "triage", rules), alice)
+	wantError(t, err, registry.Conflict, "name_taken")
+	if gone, _ := b.update(t, first.ID, "agent.decommission", remove); gone.DecommissionedAt.IsZero() || gone.Lifecycle != registry.Decommissioned {
+		t.Errorf("the agent is %s since %s", gone.Lifecycle, gone.DecommissionedAt)
 	}
 	if _, err := b.store.Agent(t.Context(), "triage", false); !errors.Is(err, registry.NotFound) {
 		t.Errorf("Agent() of a decommissioned name: error = %v, want NotFound", err)
 	}
-	second := b.create(t, "triage", rules)
+	second := b.create(t, "triage", rules).Agent
 	for ref, want := range map[string]string{"triage": second.ID, first.ID: first.ID} {
 		got, err := b.store.Agent(t.Context(), ref, true)
 		if err != nil || got.ID != want {
@@ -159,7 +115,7 @@ func TestInvariant_C7_TeamCapHoldsWhoeverRegistersAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			_, err := b.store.CreateAgent(t.Context(), newAgent(t, fmt.Sprintf("agent-%d", i), rules), alice)
+			_, _, err := b.store.CreateAgent(t.Context(), newAgent(t, fmt.Sprintf("agent-%d", i), rules), alice)
 			outcome := "recorded"
 			if e, ok := registry.AsError(err); ok {
 				outcome = e.Code
@@ -200,7 +156,7 @@ func TestInvariant_A1_RulesThatChangedMeanwhileAreNotOutrun(t *testing.T) {
 		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.store.CreateAgent(t.Context(), newAgent(t, "triage", rules), alice)
+		_, _, err := b.store.CreateAgent(t.Context(), newAgent(t, "triage", rules), alice)
 		if e, ok := registry.AsError(err); !ok || e.Code != "rules_changed" {
 			t.Errorf("after a change of the %s: error = %v, want rules_changed", name, err)
 		}
@@ -210,14 +166,9 @@ func TestInvariant_A1_RulesThatChangedMeanwhileAreNotOutrun(t *testing.T) {
 func TestInvariant_A2_AClientThatWasEverAnAgentsIsKnown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	a := b.create(t, "triage", b.rules(t))
-	progress := registry.Progress{Steps: []registry.StepName{registry.StepClient}, State: registry.StepDone, ClientID: "client-1"}
-	if err := b.store.RecordProgress(t.Context(), a.ID, progress); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice); err != nil {
-		t.Fatal(err)
-	}
+	c := b.create(t, "triage", b.rules(t))
+	b.progress(t, c.Lease, registry.Progress{Steps: []registry.StepName{registry.StepClient}, State: registry.StepDone, ClientID: "client-1"})
+	b.update(t, c.Agent.ID, "agent.decommission", remove)
 	for client, want := range map[string]bool{"client-1": true, "client-2": false} {
 		if got, err := b.store.IsAgentClient(t.Context(), client); err != nil || got != want {
 			t.Errorf("IsAgentClient(%s) = %t, %v; want %t", client, got, err, want)
@@ -262,30 +213,6 @@ func TestAgentsPagesInOrderAndFilters(t *testing.T) {
 	}
 }
 
-func TestClientIntentsSettleByTheirAge(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	rules := b.rules(t)
-	a, other := b.create(t, "one", rules), b.create(t, "two", rules)
-	if _, err := b.pool.Exec(t.Context(), `UPDATE client_intents SET created_at = now() - interval '30 seconds' WHERE agent_id = $1`, a.ID); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		id    string
-		after time.Duration
-		want  bool
-	}{
-		{a.ID, 29 * time.Second, true}, {a.ID, time.Minute, false},
-		{other.ID, 29 * time.Second, false},
-		{uuid.NewString(), time.Hour, true}, // there was no intent
-	} {
-		got, err := b.store.ClientIntentsSettled(t.Context(), tt.id, tt.after)
-		if err != nil || got != tt.want {
-			t.Errorf("ClientIntentsSettled(%s, %s) = %t, %v", tt.id, tt.after, got, err)
-		}
-	}
-}
-
 // A document that is made anew has the version that the first one had.
 func TestInvariant_A1_RulesThatWereMadeAnewAreOthers(t *testing.T) {
 	t.Parallel()
@@ -298,7 +225,7 @@ func TestInvariant_A1_RulesThatWereMadeAnewAreOthers(t *testing.T) {
 	if err != nil || anew.Version != rules.AgentType.Version {
 		t.Fatalf("version %d, %v; want %d again", anew.Version, err, rules.AgentType.Version)
 	}
-	_, err = b.store.CreateAgent(t.Context(), newAgent(t, "a", rules), alice)
+	_, _, err = b.store.CreateAgent(t.Context(), newAgent(t, "a", rules), alice)
 	if e, ok := registry.AsError(err); !ok || e.Code != "rules_changed" {
 		t.Errorf("CreateAgent() = %v, want rules_changed", err)
 	}
@@ -313,7 +240,7 @@ func TestAPageOfLargeAgentsEndsEarlyAndTheNextGoesOn(t *testing.T) {
 	for i := range agents {
 		n := newAgent(t, fmt.Sprintf("agent-%02d", i), rules)
 		n.Agent.Capabilities = []registry.Capability{{Name: "large", Input: []byte(`{"x":"` + strings.Repeat("x", 1<<20) + `"}`)}}
-		if _, err := b.store.CreateAgent(t.Context(), n, alice); err != nil {
+		if _, _, err := b.store.CreateAgent(t.Context(), n, alice); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,114 +13,152 @@ import (
 )
 
 const (
-	// The revisions that the registration was judged by; 0 for a team of which
-	// nobody said anything. Versions would not do: a document that was deleted and
-	// made anew begins with the first. FOR SHARE keeps them as they are until we
-	// commit, but lets other registrations by.
-	rulesSQL = `
-	SELECT (SELECT revision FROM environments WHERE name = @environment FOR SHARE),
-	       (SELECT revision FROM agent_types WHERE name = @agent_type FOR SHARE),
-	       (SELECT revision FROM teams WHERE name = @team FOR SHARE)`
-	countTeamSQL = `SELECT count(*) FROM agents WHERE team = $1 AND lifecycle = 'active'`
-
 	insertAgentSQL = `
 	INSERT INTO agents (id, name, team, agent_type, environment, owner, description, scopes, capabilities, capability_names,
-	                    labels, config, quota, created_by)
+	                    labels, config, quota, expires_at, credentials_expire_at, tokens_valid_after, authentication, keys,
+	                    auth0_client_id, credential_generation, created_by, due_at, lease_epoch, lease_until, lease_generation)
 	VALUES (@id, @name, @team, @agent_type, @environment, @owner, @description, @scopes, @capabilities, @capability_names,
-	        @labels, @config, @quota, @created_by)`
-	insertStepsSQL        = `INSERT INTO agent_steps (agent_id, step) SELECT $1, unnest($2::text[])`
-	insertClientIntentSQL = `INSERT INTO client_intents (id, agent_id) VALUES ($1, $2)`
+	        @labels, @config, @quota, @expires_at, @credentials_expire_at, @tokens_valid_after, @authentication, @keys,
+	        @client_id, @credential_generation, @created_by, now(), 1, now() + @lease::interval, 1)`
+	insertStepsSQL = `INSERT INTO agent_steps (agent_id, step) SELECT $1, unnest($2::text[])`
+
+	insertClientIntentSQL   = `INSERT INTO client_intents (id, agent_id) VALUES ($1, $2)`
+	insertIdempotencyKeySQL = `
+	INSERT INTO idempotency_keys (principal, key, fingerprint, agent_id) VALUES (@principal, @key, @fingerprint, @agent_id)
+	ON CONFLICT (principal, key) DO NOTHING`
 )
 
-// CreateAgent records a new agent, none of its steps done, with the intent to
-// create its client. Policy does not see it yet.
+// CreateAgent records a new agent at generation 1, none of its steps done, and
+// gives the caller its lease. Policy does not see it yet. With n.IntentID it notes
+// the intent to create its client. An agent that comes with a ClientID adopts that
+// client, and counts as having credentials, which its key did not issue. The
+// client is on record as an agent's only when policy sees the agent (FinishPass):
+// an adoption that is refused leaves it what it was.
 //
-// It returns Conflict with code name_taken when a living agent has the name,
-// Conflict with code rules_changed when n.Rules no longer hold (read them again),
-// and Forbidden when the team has as many agents as it may.
-func (s *Store) CreateAgent(ctx context.Context, n registry.NewAgent, by registry.Actor) (registry.Agent, error) {
-	a := n.Agent
+// It returns Conflict with code idempotency_key_in_use when n.Key led to an
+// agent already, which is found out before anything else; Conflict with code
+// name_taken when a living agent has the name, with code client_taken when the
+// client is a living agent's or on record as one's, and with code rules_changed when n.Rules no longer
+// hold (read them again); and Forbidden when the team has as many agents as it may.
+// A dry run uses up no key.
+func (s *Store) CreateAgent(ctx context.Context, n registry.NewAgent, by registry.Actor) (registry.Agent, registry.Lease, error) {
+	lease := registry.Lease{AgentID: n.Agent.ID, Epoch: 1, Expires: time.Now().Add(n.Lease)}
 	var recorded registry.Agent
-	err := s.inTx(ctx, "record agent", func(tx pgx.Tx) error {
-		if err := holdRules(ctx, tx, n.Rules); err != nil {
-			return err
-		}
-		args, err := agentArgs(a, by)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, insertAgentSQL, args); err != nil {
-			if isUniqueViolation(err, "agents_living_name_key") {
-				return registry.Conflict.Wrap(err, "name_taken", fmt.Sprintf("an agent named %q exists; choose another name", a.Name)).
-					With(registry.FieldError{Pointer: "/name", Code: "name_taken", Detail: "is taken"})
+	err := s.transact(ctx, "record agent", n.DryRun, func(tx pgx.Tx) error {
+		if n.Key != nil && !n.DryRun {
+			if err := takeKey(ctx, tx, *n.Key, n.Agent.ID); err != nil {
+				return err
 			}
+		}
+		if err := holdRules(ctx, tx, n.Rules, true); err != nil {
+			return err
+		}
+		if err := insertAgent(ctx, tx, n, by); err != nil {
+			return err
+		}
+		a := n.Agent
+		a.Lifecycle, a.Authentication = registry.Active, authenticationOf(a)
+		event, err := agentEvent(by, "agent.register", "", nil, a, 1)
+		if err != nil {
 			return err
 		}
 		batch := &pgx.Batch{}
 		batch.Queue(insertStepsSQL, a.ID, stepNames(registry.Steps))
-		batch.Queue(insertClientIntentSQL, n.IntentID, a.ID)
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return err
+		if n.IntentID != "" {
+			batch.Queue(insertClientIntentSQL, n.IntentID, a.ID)
 		}
-		if err := audit(ctx, tx, agentEvent(by, "agent.register", registry.Intent, a, "")); err != nil {
+		queueAudit(batch, event)
+		batch.Queue(agentByIDSQL, a.ID).Query(func(rows pgx.Rows) (err error) {
+			recorded, err = pgx.CollectExactlyOneRow(rows, scanAgent)
 			return err
-		}
-		recorded, err = lockAgent(ctx, tx, a.ID)
-		return err
+		})
+		return tx.SendBatch(ctx, batch).Close()
 	})
-	return recorded, err
+	if err != nil {
+		return registry.Agent{}, registry.Lease{}, err
+	}
+	return recorded, lease, nil
 }
 
-// holdRules checks within tx that the rules are still those that the
-// registration was judged by, and that the team has room. It serialises the
-// registrations of one team, for the count.
-func holdRules(ctx context.Context, tx pgx.Tx, r registry.Rules) error {
-	if _, err := tx.Exec(ctx, lockNameSQL, "team-agents", r.Team.Name); err != nil {
+// takeKey notes what the key leads to. Of two transactions with the same key the
+// second waits here for the first.
+func takeKey(ctx context.Context, tx pgx.Tx, k registry.IdempotencyKey, agentID string) error {
+	tag, err := tx.Exec(ctx, insertIdempotencyKeySQL, pgx.NamedArgs{
+		"principal": k.Principal, "key": k.Key, "fingerprint": k.Fingerprint, "agent_id": agentID,
+	})
+	if err == nil && tag.RowsAffected() == 0 {
+		return registry.Conflict.Errorf("idempotency_key_in_use", "the Idempotency-Key was used before")
+	}
+	return err
+}
+
+func insertAgent(ctx context.Context, tx pgx.Tx, n registry.NewAgent, by registry.Actor) error {
+	a := n.Agent
+	args, err := agentArgs(a)
+	if err != nil {
 		return err
 	}
-	var environment, agentType, team *int64
-	args := pgx.NamedArgs{"environment": r.Environment.Name, "agent_type": r.AgentType.Name, "team": r.Team.Name}
-	if err := tx.QueryRow(ctx, rulesSQL, args).Scan(&environment, &agentType, &team); err != nil {
+	args["id"], args["name"], args["environment"] = a.ID, a.Name, a.Environment
+	args["client_id"], args["credential_generation"] = a.ClientID, 0
+	args["created_by"], args["lease"] = by.Subject, n.Lease
+	if a.ClientID != "" {
+		args["credential_generation"] = 1
+	}
+	if _, err := tx.Exec(ctx, insertAgentSQL, args); err != nil {
+		if isUniqueViolation(err, "agents_living_name_key") {
+			return registry.Conflict.Wrap(err, "name_taken", fmt.Sprintf("an agent named %q exists; choose another name", a.Name)).
+				With(registry.FieldError{Pointer: "/name", Code: "name_taken", Detail: "is taken"})
+		}
+		if isUniqueViolation(err, "agents_living_client_key") {
+			return clientTaken(err)
+		}
 		return err
 	}
-	same := func(now *int64, judged int64) bool {
-		return (now == nil && judged == 0) || (now != nil && *now == judged)
+	if a.ClientID == "" {
+		return nil
 	}
-	if !same(environment, r.Environment.Revision) || !same(agentType, r.AgentType.Revision) || !same(team, r.Team.Revision) {
-		return registry.Conflict.Errorf("rules_changed", "an admin changed the environment, the agent type or the team meanwhile; repeat the call")
-	}
-	var living int64
-	if err := tx.QueryRow(ctx, countTeamSQL, r.Team.Name).Scan(&living); err != nil {
+	// By now no living agent has the client, nor can one come to have it before we
+	// commit: whoever had it is on record, or policy never saw them.
+	var taken bool
+	if err := tx.QueryRow(ctx, wasAgentClientSQL, a.ClientID).Scan(&taken); err != nil {
 		return err
 	}
-	if living >= r.Team.MaxAgents {
-		return registry.Forbidden.Errorf("team_limit_reached",
-			"team %q has %d agents, which is as many as it may; delete one or ask an admin for more", r.Team.Name, living).
-			With(registry.FieldError{Pointer: "/team", Code: "team_limit_reached", Detail: "has as many agents as it may"})
+	if taken {
+		return clientTaken(nil)
 	}
 	return nil
 }
 
-func agentArgs(a registry.Agent, by registry.Actor) (pgx.NamedArgs, error) {
-	capabilities := make([]capabilityColumn, 0, len(a.Capabilities))
+func clientTaken(cause error) error {
+	return registry.Conflict.Wrap(cause, "client_taken", "the client is an agent's, or was").
+		With(registry.FieldError{Pointer: "/adopt/client_id", Code: "client_taken", Detail: "is an agent's, or was"})
+}
+
+// agentArgs are the columns that say what is desired of an agent and may change.
+func agentArgs(a registry.Agent) (pgx.NamedArgs, error) {
 	names := make([]string, 0, len(a.Capabilities))
 	for _, c := range a.Capabilities {
-		capabilities = append(capabilities, capabilityColumn(c))
 		names = append(names, c.Name)
 	}
-	encoded, err := json.Marshal(capabilities)
+	capabilities, err := json.Marshal(capabilityColumns(a.Capabilities))
 	if err != nil {
 		return nil, fmt.Errorf("encode capabilities: %w", err)
 	}
-	labels := a.Labels
-	if labels == nil {
-		labels = map[string]string{}
-	}
 	return pgx.NamedArgs{
-		"id": a.ID, "name": a.Name, "team": a.Team, "agent_type": a.AgentType, "environment": a.Environment, "owner": a.Owner,
-		"description": a.Description, "scopes": list(a.Scopes), "capabilities": string(encoded), "capability_names": names,
-		"labels": labels, "config": string(a.Config), "quota": quotaColumn(a.Quota), "created_by": by.Subject,
+		"team": a.Team, "agent_type": a.AgentType, "owner": a.Owner, "description": a.Description, "scopes": list(a.Scopes),
+		"capabilities": string(capabilities), "capability_names": names, "labels": labelsOf(a.Labels), "config": string(a.Config),
+		"quota": quotaColumn(a.Quota), "expires_at": orNull(a.ExpiresAt), "credentials_expire_at": orNull(a.CredentialsExpireAt),
+		"tokens_valid_after": orNull(a.TokensValidAfter), "authentication": string(authenticationOf(a)), "keys": rawJSON(a.Keys),
 	}, nil
+}
+
+// authenticationOf is how the agent authenticates; it has a secret unless
+// something else is said.
+func authenticationOf(a registry.Agent) registry.AuthMethod {
+	if a.Authentication == "" {
+		return registry.ClientSecretPost
+	}
+	return a.Authentication
 }
 
 func stepNames(steps []registry.StepName) []string {
@@ -129,43 +169,17 @@ func stepNames(steps []registry.StepName) []string {
 	return names
 }
 
-func agentEvent(by registry.Actor, action string, outcome registry.Outcome, a registry.Agent, detail string) registry.AuditEvent {
-	return registry.AuditEvent{
-		Actor: by, Action: action, Outcome: outcome, ObjectKind: "agent",
-		ObjectID: a.ID, ObjectName: a.Name, Team: a.Team, Detail: detail,
+// agentEvent is the intent of a change that makes before, nil for nothing, into
+// after, at the generation.
+func agentEvent(by registry.Actor, action, detail string, before *registry.Agent, after registry.Agent, generation int64) (registry.AuditEvent, error) {
+	e := registry.AuditEvent{
+		Actor: by, Action: action, Outcome: registry.Intent, ObjectKind: string(registry.AgentChange),
+		ObjectID: after.ID, ObjectName: after.Name, Team: after.Team, Detail: detail, Generation: generation,
 	}
-}
-
-const (
-	setStepsSQL = `
-	UPDATE agent_steps SET state = $3, last_error = $4, at = CASE WHEN state = $3 THEN at ELSE now() END
-	WHERE agent_id = $1 AND step = ANY ($2)`
-	setProgressSQL = `
-	UPDATE agents
-	SET auth0_client_id = COALESCE(NULLIF(@client_id, ''), auth0_client_id),
-	    credential_generation = credential_generation + CASE WHEN @client_id <> '' THEN 1 ELSE 0 END,
-	    auth0_grant_id = COALESCE(NULLIF(@grant_id, ''), auth0_grant_id),
-	    vault_entity_id = COALESCE(NULLIF(@entity_id, ''), vault_entity_id),
-	    vault_alias_id = COALESCE(NULLIF(@alias_id, ''), vault_alias_id),
-	    version = version + 1, updated_at = now()
-	WHERE id = @id`
-	insertAgentClientSQL = `INSERT INTO agent_clients (client_id, agent_id) VALUES ($1, $2) ON CONFLICT (client_id) DO NOTHING`
-)
-
-// RecordProgress notes what a provisioning step of the agent brought about.
-// Policy sees none of it, so it takes no revision.
-func (s *Store) RecordProgress(ctx context.Context, agentID string, p registry.Progress) error {
-	return s.inTx(ctx, "record progress", func(tx pgx.Tx) error { return recordProgress(ctx, tx, agentID, p) })
-}
-
-func recordProgress(ctx context.Context, tx pgx.Tx, agentID string, p registry.Progress) error {
-	batch := &pgx.Batch{}
-	batch.Queue(setProgressSQL, pgx.NamedArgs{
-		"id": agentID, "client_id": p.ClientID, "grant_id": p.GrantID, "entity_id": p.EntityID, "alias_id": p.AliasID,
-	})
-	batch.Queue(setStepsSQL, agentID, stepNames(p.Steps), string(p.State), p.Error)
-	if p.ClientID != "" {
-		batch.Queue(insertAgentClientSQL, p.ClientID, agentID)
+	was, err := error(nil), error(nil)
+	if before != nil {
+		e.Before, was = shown(*before)
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	e.After, err = shown(after)
+	return e, errors.Join(was, err)
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -105,7 +106,16 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 			}
 		}
 		created = !exists
-		if err := audit(ctx, tx, d.event(by, "put", v)); err != nil {
+		event := d.event(by, "put", v)
+		if exists {
+			if event.Before, err = d.shown(old); err != nil {
+				return err
+			}
+		}
+		if event.After, err = d.shown(v); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, event); err != nil {
 			return err
 		}
 		head, err := d.nextRevision(ctx, tx)
@@ -153,7 +163,11 @@ func (d document[T]) delete(ctx context.Context, s *Store, name string, pre regi
 		if _, err := tx.Exec(ctx, d.remove, name); err != nil {
 			return err
 		}
-		if err := audit(ctx, tx, d.event(by, "delete", old)); err != nil {
+		event := d.event(by, "delete", old)
+		if event.Before, err = d.shown(old); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, event); err != nil {
 			return err
 		}
 		head, err := d.nextRevision(ctx, tx)
@@ -189,6 +203,26 @@ func (d document[T]) checkUnused(ctx context.Context, tx pgx.Tx, name string) er
 		return registry.Conflict.Errorf("in_use", "living agents or resources use it; delete them first")
 	}
 	return nil
+}
+
+// shown is the document as the audit log shows it: its columns, which have the
+// names of the API.
+func (d document[T]) shown(v T) (json.RawMessage, error) {
+	columns := map[string]any{}
+	for name, value := range d.args(v) {
+		if text, ok := value.(*string); ok { // a document within it, as it was sent
+			value = nil
+			if text != nil {
+				value = json.RawMessage(*text)
+			}
+		}
+		columns[name] = value
+	}
+	text, err := json.Marshal(columns)
+	if err != nil {
+		return nil, fmt.Errorf("encode the %s: %w", d.kind, err)
+	}
+	return text, nil
 }
 
 func (d document[T]) event(by registry.Actor, action string, v T) registry.AuditEvent {

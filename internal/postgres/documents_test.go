@@ -124,7 +124,7 @@ func TestDocumentsInUseAreNotDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules.Team, _ = b.store.Team(t.Context(), "customer-success")
-	a := b.create(t, "triage", rules)
+	a := b.create(t, "triage", rules).Agent
 	deletes := map[string]func() error{
 		"environment": func() error { return b.store.DeleteEnvironment(t.Context(), "production", some, alice) },
 		"agent type":  func() error { return b.store.DeleteAgentType(t.Context(), "support", some, alice) },
@@ -135,9 +135,7 @@ func TestDocumentsInUseAreNotDeleted(t *testing.T) {
 			t.Errorf("delete %s in use: error = %v, want Conflict", name, err)
 		}
 	}
-	if _, _, err := b.store.DecommissionAgent(t.Context(), a.ID, some, "agent.decommission", alice); err != nil {
-		t.Fatal(err)
-	}
+	b.update(t, a.ID, "agent.decommission", remove)
 	for name, del := range deletes {
 		if err := del(); err != nil {
 			t.Errorf("delete %s that is no longer in use: %v", name, err)

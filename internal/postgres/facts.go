@@ -14,11 +14,9 @@ import (
 const (
 	scopeFactsSQL       = `SELECT name, revision FROM scopes`
 	environmentFactsSQL = `SELECT name, grants, max_staleness, reserved_names FROM environments`
-	// Policy sees an agent from its publication to its decommissioning.
-	agentFactsSQL = `
-	SELECT a.id, a.name, a.team, a.agent_type, a.environment, a.auth0_client_id, a.suspended, a.scopes, a.labels, a.quota
-	FROM agents a
-	WHERE a.lifecycle = 'active' AND a.revision > 0`
+	// Policy sees an agent from its publication to its decommissioning, as the last
+	// change of it said.
+	agentFactsSQL    = `SELECT published FROM agents WHERE published IS NOT NULL AND lifecycle = 'active'`
 	resourceFactsSQL = `SELECT ` + resourceColumns + ` FROM resources`
 	agentClientsSQL  = `SELECT client_id FROM agent_clients`
 	activePolicySQL  = `SELECT hash, revision FROM active_platform_policy`
@@ -75,12 +73,9 @@ func loadScopes(ctx context.Context, q querier) (map[string]int64, error) {
 }
 
 func scanAgentFacts(row pgx.CollectableRow) (registry.AgentFacts, error) {
-	var a registry.AgentFacts
-	var clientID string
-	var quota quotaColumn
-	err := row.Scan(&a.ID, &a.Name, &a.Team, &a.AgentType, &a.Environment, &clientID, &a.Suspended, &a.Scopes, &a.Labels, &quota)
-	a.Subject, a.Quota = registry.SubjectOf(clientID), registry.Quota(quota)
-	return a, err
+	var image agentImage
+	err := row.Scan(&image)
+	return image.facts(), err
 }
 
 func scanResourceFacts(row pgx.CollectableRow) (registry.ResourceFacts, error) {
@@ -148,13 +143,6 @@ func decode[Image, Facts any](after []byte, facts func(Image) Facts) (*Facts, er
 	}
 	f := facts(image)
 	return &f, nil
-}
-
-func (i agentImage) facts() registry.AgentFacts {
-	return registry.AgentFacts{
-		ID: i.ID, Name: i.Name, Team: i.Team, AgentType: i.AgentType, Environment: i.Environment, Subject: i.Subject,
-		Suspended: i.Suspended, Scopes: i.Scopes, Labels: i.Labels, Quota: registry.Quota(i.Quota),
-	}
 }
 
 func (i resourceImage) facts() registry.ResourceFacts {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"testing"
+	"time"
 
+	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/testdb"
 )
 
@@ -19,15 +21,22 @@ func TestStatementsPrepare(t *testing.T) {
 	defer conn.Release()
 
 	named := regexp.MustCompile(`@\w+`)
+	everyFilter, _ := auditQuery(registry.AuditFilter{
+		Teams: []string{}, Agent: "a", Actor: "a", Action: "a", From: time.Now(), Until: time.Now(), Before: 1,
+	})
 	for i, sql := range []string{
+		everyFilter,
 		headSQL, nextRevisionSQL, insertChangeSQL, notifySQL, insertAuditSQL, lockNameSQL, schemaVersionSQL,
 		getEnvironmentSQL, lockEnvironmentSQL, listEnvironmentsSQL, deleteEnvironmentSQL, environmentInUseSQL, upsertEnvironmentSQL,
 		getAgentTypeSQL, lockAgentTypeSQL, listAgentTypesSQL, deleteAgentTypeSQL, agentTypeInUseSQL, upsertAgentTypeSQL,
 		getTeamSQL, lockTeamSQL, listTeamsSQL, deleteTeamSQL, teamInUseSQL, upsertTeamSQL,
-		agentByIDSQL, livingAgentSQL, newestOfNameSQL, agentsSQL, isAgentClientSQL, clientIntentsSettledSQL,
-		rulesSQL, countTeamSQL, insertAgentSQL, insertStepsSQL, insertClientIntentSQL,
-		setStepsSQL, setProgressSQL, insertAgentClientSQL,
-		lockAgentSQL, publishAgentSQL, decommissionSQL,
+		agentByIDSQL, livingAgentSQL, newestOfNameSQL, agentsSQL, isAgentClientSQL, wasAgentClientSQL, expiredAgentsSQL, countFailingSQL,
+		rulesSQL, countTeamSQL, insertAgentSQL, insertStepsSQL, recordClientSQL, insertClientIntentSQL, insertIdempotencyKeySQL,
+		lockAgentSQL, lockedAgentsSQL, updateAgentSQL, setStepStatesSQL, anyDueSQL, claimAgentsSQL, claimAgentSQL, agentExistsSQL,
+		recordProgressSQL, lockLeasedSQL, finishPassSQL, overtakenPassSQL, postponePassSQL, setStepsSQL, auditOutcomesSQL,
+		openIntentsSQL, isAdoptedClientSQL, beginClientSQL, endIntentsSQL, abandonedIntentsSQL,
+		issueCredentialsSQL, idempotentCreationSQL, freeKeysSQL, purgeKeysSQL,
+		restoreUnconfirmedSQL, recordDriftSQL, driftsSQL, clockSQL, clearDriftSQL, takeTokensSQL, reportTokensSQL, serverRoleSQL, currentSchemaSQL,
 		getResourceSQL, lockResourceSQL, listResourcesSQL, deleteResourceSQL, upsertResourceSQL, holdEnvironmentsSQL, rulesChangedSQL,
 		touchScopeSQL, touchAllScopesSQL, deleteScopeSQL,
 		insertPolicySQL, activatePolicySQL, lockPolicySQL, renewEpochSQL,

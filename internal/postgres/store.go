@@ -9,6 +9,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,11 +19,16 @@ import (
 
 // Store reads and writes the registry. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
+	pool      *pgxpool.Pool
+	rehearses bool
 }
 
 // NewStore returns a Store that uses pool, which Open made.
 func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// Rehearsal returns a Store on the same pool whose changes of the registry fail as
+// they would, return what they would, and keep nothing.
+func (s *Store) Rehearsal() *Store { return &Store{pool: s.pool, rehearses: true} }
 
 // Timeouts of the write pool's sessions (invariant F1). A replica that freezes
 // in the middle of a transaction holds the registry's head for no longer.
@@ -75,7 +81,21 @@ func Open(ctx context.Context, dsn func() (string, error), maxConns int32) (*pgx
 
 // inTx runs f in one transaction and names what was being done in its error.
 func (s *Store) inTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
-	if err := pgx.BeginFunc(ctx, s.pool, f); err != nil {
+	return s.transact(ctx, doing, false, f)
+}
+
+// errRehearsed ends a transaction that is to keep nothing.
+var errRehearsed = errors.New("rehearsed")
+
+// transact is inTx; a dry run rolls back what f did.
+func (s *Store) transact(ctx context.Context, doing string, dryRun bool, f func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := f(tx); err != nil || (!dryRun && !s.rehearses) {
+			return err
+		}
+		return errRehearsed
+	})
+	if err != nil && !errors.Is(err, errRehearsed) {
 		return fmt.Errorf("%s: %w", doing, translate(err))
 	}
 	return nil

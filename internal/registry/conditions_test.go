@@ -11,6 +11,8 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+const week = 7 * 24 * time.Hour
+
 // steps returns all steps with these states, in order, each a minute after the
 // one before.
 func steps(states ...registry.StepState) []registry.Step {
@@ -79,11 +81,11 @@ func TestConditionsFollowFromTheSteps(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, c := range registry.ConditionsOf(tc.steps) {
+			for _, c := range (registry.Agent{Steps: tc.steps}).Conditions(noon, week) {
 				got = append(got, string(c.Type)+" "+string(c.Status)+" "+c.Reason)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("ConditionsOf() (-want +got):\n%s", diff)
+				t.Errorf("Conditions() (-want +got):\n%s", diff)
 			}
 			if got := (registry.Agent{Steps: tc.steps}).IsReady(); got != tc.ready {
 				t.Errorf("IsReady() = %t, want %t", got, tc.ready)
@@ -94,7 +96,8 @@ func TestConditionsFollowFromTheSteps(t *testing.T) {
 
 func TestAConditionTellsOfTheFirstStepThatIsNotDoneAndOfTheLastChange(t *testing.T) {
 	t.Parallel()
-	got := registry.ConditionsOf(steps(registry.StepDone, registry.StepFailed, registry.StepUndone, registry.StepPending, registry.StepPending))
+	a := registry.Agent{Steps: steps(registry.StepDone, registry.StepFailed, registry.StepUndone, registry.StepPending, registry.StepPending)}
+	got := a.Conditions(noon, week)
 	want := []registry.Condition{
 		{
 			Type: registry.IdentityReady, Status: registry.False, Reason: "StepFailed",
@@ -114,7 +117,7 @@ func TestAConditionTellsOfTheFirstStepThatIsNotDoneAndOfTheLastChange(t *testing
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("ConditionsOf() (-want +got):\n%s", diff)
+		t.Errorf("Conditions() (-want +got):\n%s", diff)
 	}
 }
 
@@ -124,7 +127,7 @@ func TestEveryStepBelongsToAConditionOfItsOwn(t *testing.T) {
 		states := []registry.StepState{registry.StepDone, registry.StepDone, registry.StepDone, registry.StepDone, registry.StepDone}
 		states[i] = registry.StepPending
 		missing := 0
-		for _, c := range registry.ConditionsOf(steps(states...)) {
+		for _, c := range (registry.Agent{Steps: steps(states...)}).Conditions(noon, week) {
 			if c.Status == registry.False {
 				missing++
 			}
@@ -148,5 +151,100 @@ func TestAStepThatIsNotListedIsPending(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("StepState() (-want +got):\n%s", diff)
+	}
+}
+
+// allDone are the steps of an agent that is wholly there.
+func allDone() []registry.Step {
+	done := registry.StepDone
+	return steps(done, done, done, done, done)
+}
+
+func TestAnAgentIsReadyOnlyWhenNothingIsLeftToDo(t *testing.T) {
+	t.Parallel()
+	changed := noon.Add(time.Hour)
+	for _, tc := range []struct {
+		name  string
+		agent registry.Agent
+		want  registry.Condition
+	}{
+		{
+			"nothing is left", registry.Agent{Steps: allDone(), UpdatedAt: changed},
+			registry.Condition{Status: registry.True, Reason: "Done", Message: "Everything that this needs is in place.", LastTransitionTime: noon.Add(4 * time.Minute)},
+		},
+		{
+			"suspended", registry.Agent{Steps: allDone(), UpdatedAt: changed, Suspended: true, SuspendReason: "leaked its secret"},
+			registry.Condition{Status: registry.False, Reason: "Suspended", Message: "It is suspended: leaked its secret", LastTransitionTime: changed},
+		},
+		{
+			"suspended, with steps taken back",
+			registry.Agent{Steps: steps(registry.StepDone, registry.StepUndone), UpdatedAt: changed, Suspended: true, SuspendReason: "leaked its secret"},
+			registry.Condition{Status: registry.False, Reason: "Suspended", Message: "It is suspended: leaked its secret", LastTransitionTime: changed},
+		},
+		{
+			"a change is on its way", registry.Agent{Steps: allDone(), UpdatedAt: changed, Convergence: registry.Convergence{Generation: 3, Observed: 2}},
+			registry.Condition{Status: registry.False, Reason: "Converging", Message: "The providers have not followed the last change yet.", LastTransitionTime: changed},
+		},
+		{
+			"renewed", registry.Agent{Steps: allDone(), UpdatedAt: changed, Convergence: registry.Convergence{Renewal: registry.RenewEntity}},
+			registry.Condition{Status: registry.False, Reason: "Renewing", Message: "What it has at the providers is being renewed.", LastTransitionTime: changed},
+		},
+		{
+			"decommissioned a moment ago", registry.Agent{Steps: allDone(), UpdatedAt: changed, Lifecycle: registry.Decommissioned, Suspended: true},
+			registry.Condition{Status: registry.False, Reason: "Decommissioned", Message: "It is decommissioned.", LastTransitionTime: changed},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.want.Type = registry.Ready
+			if diff := cmp.Diff(tc.want, tc.agent.Conditions(noon, week)[3]); diff != "" {
+				t.Errorf("Ready (-want +got):\n%s", diff)
+			}
+			if got := tc.agent.IsReady(); got != (tc.want.Status == registry.True) {
+				t.Errorf("IsReady() = %t, the condition is %s", got, tc.want.Status)
+			}
+		})
+	}
+}
+
+func TestAnExpiryIsWarnedOfWithinTheWindow(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	warning := func(reason, message string, since time.Time) *registry.Condition {
+		return &registry.Condition{Type: registry.ExpiringSoon, Status: registry.True, Reason: reason, Message: message, LastTransitionTime: since}
+	}
+	for _, tc := range []struct {
+		name  string
+		agent registry.Agent
+		want  *registry.Condition
+	}{
+		{"never", registry.Agent{}, nil},
+		{"in more than a week", registry.Agent{ExpiresAt: noon.Add(7*day + time.Second)}, nil},
+		{"in a week", registry.Agent{ExpiresAt: noon.Add(7 * day)}, warning("AgentExpires", "The agent expires at 2026-03-08T12:00:00Z.", noon)},
+		{"since yesterday", registry.Agent{ExpiresAt: noon.Add(-day)}, warning("AgentExpires", "The agent expires at 2026-02-28T12:00:00Z.", noon.Add(-8*day))},
+		{
+			"the credentials first", registry.Agent{ExpiresAt: noon.Add(2 * day), CredentialsExpireAt: noon.Add(day)},
+			warning("CredentialsExpire", "Its credentials expire at 2026-03-02T12:00:00Z.", noon.Add(-6*day)),
+		},
+		{
+			"the agent first", registry.Agent{ExpiresAt: noon.Add(day), CredentialsExpireAt: noon.Add(2 * day)},
+			warning("AgentExpires", "The agent expires at 2026-03-02T12:00:00Z.", noon.Add(-6*day)),
+		},
+		{"decommissioned", registry.Agent{ExpiresAt: noon, Lifecycle: registry.Decommissioned}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.agent.Steps = allDone()
+			var got *registry.Condition
+			if all := tc.agent.Conditions(noon, week); len(all) > 4 {
+				got = &all[4]
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("ExpiringSoon (-want +got):\n%s", diff)
+			}
+			if !tc.agent.IsReady() && tc.agent.Lifecycle != registry.Decommissioned {
+				t.Error("an expiry that is near makes an agent unready")
+			}
+		})
 	}
 }

@@ -33,6 +33,13 @@ const (
 // turned away before anybody looked at what it asks for.
 var ErrNotDone = errors.New("nothing was done")
 
+// ErrUnchanged says that a change would change nothing.
+var ErrUnchanged = errors.New("nothing to change")
+
+// ErrLeaseLost says that somebody else works on the agent now: the caller must
+// not write what it found out, nor hand it to anybody.
+var ErrLeaseLost = errors.New("the lease was lost")
+
 // Error makes a Kind a target for errors.Is.
 func (k Kind) Error() string { return string(k) }
 

@@ -1,5 +1,7 @@
 package registry
 
+import "time"
+
 // Facts are what policy may know of the registry at one revision: nothing that
 // a decision does not need (invariant B7). Slices and maps in them are not to be
 // changed.
@@ -22,7 +24,9 @@ type AgentFacts struct {
 	Environment string
 	Subject     string // `sub` of its tokens
 	Suspended   bool
-	Scopes      []string // what its tokens' permissions can be
+	Scopes      []string  // what its tokens' permissions can be
+	ExpiresAt   time.Time // of the agent or of its credentials, whichever is first; zero: never
+	ValidAfter  time.Time // tokens issued before it are revoked; zero: none is
 	Labels      map[string]string
 	Quota       Quota
 }

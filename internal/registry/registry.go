@@ -29,19 +29,37 @@ type Agent struct {
 
 	Lifecycle            Lifecycle
 	Suspended            bool
-	Steps                []Step // how far provisioning got, in order; conditions follow from it
-	Revision             int64  // of the last change that API or policy can see; 0 before the first
-	Version              int64  // counts every change of the row; feeds the ETag
-	CredentialGeneration int64  // how many secrets were issued
-	ClientID             string // "" until the identity provider made the client
+	SuspendReason        string          // why, for people; "" when it is not suspended
+	ExpiresAt            time.Time       // from then on policy denies; zero: never
+	CredentialsExpireAt  time.Time       // the same for the credentials that were issued last
+	TokensValidAfter     time.Time       // tokens issued before it count no more; zero: all count
+	Authentication       AuthMethod      // how the agent proves to the identity provider who it is
+	Keys                 json.RawMessage // JWK Set (RFC 7517) of public keys, with PrivateKeyJWT
+	Steps                []Step          // how far provisioning got, in order; conditions follow from it
+	Published            *AgentFacts     // what policy sees of it; nil: nothing
+	Revision             int64           // of the last change that API or policy can see; 0 before the first
+	Version              int64           // counts every change of the row; feeds the ETag
+	CredentialGeneration int64           // how many secrets were issued
+	ClientID             string          // "" until the identity provider made the client
 	GrantID              string
 	EntityID             string // the secret store's own id; its name is EntityName(ID)
 	AliasID              string
+	Convergence          Convergence
 	CreatedAt            time.Time
 	UpdatedAt            time.Time
 	CreatedBy            string // subject of the principal
 	DecommissionedAt     time.Time
 }
+
+// AuthMethod is how an agent authenticates at the token endpoint, by the names
+// of RFC 7591 section 2 and OpenID Connect Core section 9.
+type AuthMethod string
+
+// The methods.
+const (
+	ClientSecretPost AuthMethod = "client_secret_post" // a secret, shown once
+	PrivateKeyJWT    AuthMethod = "private_key_jwt"    // an assertion signed with a key that we never see
+)
 
 // Subject is the `sub` claim of the agent's tokens, or "" before it has a client.
 func (a Agent) Subject() string {

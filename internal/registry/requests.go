@@ -1,10 +1,15 @@
 package registry
 
+import "time"
+
 // NewAgent is an agent about to be recorded, with the rules that admitted it.
 type NewAgent struct {
-	Agent    Agent  // identity and what was asked for, defaults filled in
-	IntentID string // UUIDv7 that the identity provider's client will carry
-	Rules    Rules  // recording fails with Conflict unless they still hold
+	Agent    Agent           // identity and what was asked for, defaults filled in
+	IntentID string          // UUIDv7 that the identity provider's client will carry; "": no client is to be made
+	Rules    Rules           // recording fails with Conflict unless they still hold
+	Key      *IdempotencyKey // nil: the caller sent none
+	Lease    time.Duration   // of the lease that comes with it
+	DryRun   bool            // nothing is kept
 }
 
 // Rules are the admins' documents that a registration is held to.
@@ -17,13 +22,14 @@ type Rules struct {
 // AgentFilter selects agents. A zero field does not restrict, but for
 // Lifecycle, which is always one of the two.
 type AgentFilter struct {
-	Lifecycle   Lifecycle
-	Team        string
-	AgentType   string
-	Environment string
-	Capability  string
-	After       AgentPosition
-	Limit       int
+	Lifecycle     Lifecycle
+	Team          string
+	AgentType     string
+	Environment   string
+	Capability    string
+	ExpiresBefore time.Time // agents or credentials that expire before it; zero does not restrict
+	After         AgentPosition
+	Limit         int
 }
 
 // AgentPosition is where a page of agents ended: the order is by name, then id.
@@ -42,4 +48,7 @@ type Progress struct {
 	GrantID  string
 	EntityID string
 	AliasID  string
+	IntentID string     // of the attempt that made ClientID: its outcome is known with it
+	Forget   []StepName // whose ids there are no more
+	Renewed  bool       // the agent's renewal is done
 }

@@ -12,7 +12,7 @@ func BenchmarkRegistration(b *testing.B) {
 	})
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Registration(data, types, exists); err != nil {
+		if _, err := v.Registration(data, world); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,15 +2,18 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
 
 // Registration is what a caller asks for an agent. Lists, labels and config that
-// were not sent are empty, not nil, but for Scopes.
+// were not sent are empty, not nil, but for Scopes. Times are in UTC, to the
+// microsecond; zero when they were not sent.
 type Registration struct {
 	Name         string
 	Team         string
@@ -23,53 +26,80 @@ type Registration struct {
 	Labels       map[string]string
 	Config       json.RawMessage // compact; an object
 	Quota        registry.Quota
+
+	ExpiresAt           time.Time
+	CredentialsExpireAt time.Time
+	Authentication      registry.AuthMethod
+	Keys                json.RawMessage // a JWK Set as package keyset writes it; with PrivateKeyJWT only
+	AdoptClientID       string          // "": none
+}
+
+// World is what a registration is judged by beside its own schema.
+type World struct {
+	// TypeSchema returns the schema of an agent type, nil when the type allows any
+	// config, and whether there is such a type. It is called once at most, and only
+	// with a valid name; EnvironmentExists too.
+	TypeSchema        func(agentType string) (json.RawMessage, bool)
+	EnvironmentExists func(name string) bool
+	Now               time.Time // what expires does so later
 }
 
 type registrationDocument struct {
-	Name         string               `json:"name"`
-	Team         string               `json:"team"`
-	AgentType    string               `json:"agent_type"`
-	Environment  string               `json:"environment"`
-	Owner        string               `json:"owner"`
-	Description  string               `json:"description"`
-	Scopes       *[]string            `json:"scopes"`
-	Capabilities []capabilityDocument `json:"capabilities"`
-	Labels       map[string]string    `json:"labels"`
-	Config       json.RawMessage      `json:"config"`
-	Quota        quotaDocument        `json:"quota"`
+	Name                string               `json:"name"`
+	Team                string               `json:"team"`
+	AgentType           string               `json:"agent_type"`
+	Environment         string               `json:"environment"`
+	Owner               string               `json:"owner"`
+	Description         string               `json:"description"`
+	Scopes              *[]string            `json:"scopes"`
+	Capabilities        []capabilityDocument `json:"capabilities"`
+	Labels              map[string]string    `json:"labels"`
+	Config              json.RawMessage      `json:"config"`
+	Quota               quotaDocument        `json:"quota"`
+	ExpiresAt           time.Time            `json:"expires_at"`
+	CredentialsExpireAt time.Time            `json:"credentials_expire_at"`
+	Authentication      registry.AuthMethod  `json:"authentication"`
+	Adopt               struct {
+		ClientID string `json:"client_id"`
+	} `json:"adopt"`
 }
 
-// Registration checks and decodes the registration of an agent.
-//
-// typeSchema returns the schema of an agent type, nil when the type allows any
-// config, and whether there is such a type; environmentExists whether there is
-// such an environment. Each is called once at most, and only with a valid name.
-// The config, {} when it was not sent, is checked against that schema in the same
-// go.
+// expiries are the fields of a registration that say when something ends.
+var expiries = []string{"expires_at", "credentials_expire_at"}
+
+// Registration checks and decodes the registration of an agent. The config, {}
+// when it was not sent, is checked by the schema of the agent type in the same go.
 //
 // It returns Invalid (invalid_registration) with every fault, the config's
 // under /config, and an error without a kind when the type's schema, which was
 // accepted once, is not usable any more.
-func (v *Validator) Registration(data []byte, typeSchema func(agentType string) (json.RawMessage, bool), environmentExists func(name string) bool) (Registration, error) {
+func (v *Validator) Registration(data []byte, w World) (Registration, error) {
+	return v.registration(data, w, expiries)
+}
+
+// registration is Registration where only the named expiries must lie ahead.
+func (v *Validator) registration(data []byte, w World, ahead []string) (Registration, error) {
 	d, err := v.read(agentRegistration, data)
 	if err != nil {
 		return Registration{}, err
 	}
-	if name, ok := d.fields["environment"].(string); ok && registry.ValidName(name) && !environmentExists(name) {
+	if name, ok := d.fields["environment"].(string); ok && registry.ValidName(name) && !w.EnvironmentExists(name) {
 		d.faults.add("/environment", "unknown_environment", "there is no such environment")
 	}
-	if err := v.checkConfig(d, typeSchema); err != nil {
+	if err := v.checkConfig(d, w.TypeSchema); err != nil {
 		return Registration{}, err
 	}
 	d.checkCapabilities("capabilities")
+	d.checkTimes(expiries, ahead, w.Now)
+	d.checkAuthentication()
 	var sent registrationDocument
 	if err := d.finish("invalid_registration", "registration", &sent); err != nil {
 		return Registration{}, err
 	}
-	return sent.registration()
+	return sent.registration(d.keys)
 }
 
-func (r registrationDocument) registration() (Registration, error) {
+func (r registrationDocument) registration(keys json.RawMessage) (Registration, error) {
 	var config bytes.Buffer
 	if err := json.Compact(&config, orObject(r.Config)); err != nil {
 		return Registration{}, fmt.Errorf("compact config: %w", err)
@@ -82,17 +112,22 @@ func (r registrationDocument) registration() (Registration, error) {
 		r.Labels = map[string]string{}
 	}
 	return Registration{
-		Name:         r.Name,
-		Team:         r.Team,
-		AgentType:    r.AgentType,
-		Environment:  r.Environment,
-		Owner:        r.Owner,
-		Description:  r.Description,
-		Scopes:       r.Scopes,
-		Capabilities: capabilities,
-		Labels:       r.Labels,
-		Config:       config.Bytes(),
-		Quota:        r.Quota.quota(),
+		Name:                r.Name,
+		Team:                r.Team,
+		AgentType:           r.AgentType,
+		Environment:         r.Environment,
+		Owner:               r.Owner,
+		Description:         r.Description,
+		Scopes:              r.Scopes,
+		Capabilities:        capabilities,
+		Labels:              r.Labels,
+		Config:              config.Bytes(),
+		Quota:               r.Quota.quota(),
+		ExpiresAt:           instant(r.ExpiresAt),
+		CredentialsExpireAt: instant(r.CredentialsExpireAt),
+		Authentication:      cmp.Or(r.Authentication, registry.ClientSecretPost),
+		Keys:                keys,
+		AdoptClientID:       r.Adopt.ClientID,
 	}, nil
 }
 

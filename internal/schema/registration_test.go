@@ -1,13 +1,16 @@
 package schema_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/credenceproject/credence/internal/keyset"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/schema"
 )
@@ -54,8 +57,27 @@ func types(name string) (json.RawMessage, bool) {
 	}
 }
 
-// exists is true of every environment but one.
-func exists(environment string) bool { return environment != "nowhere" }
+// publicKeys is a JWK Set as the registry keeps it; weakKeys has one key of 1024 bits.
+var publicKeys, weakKeys = keysOf(256), keysOf(128)
+
+func keysOf(bytes int) string {
+	modulus := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("\xff", bytes)))
+	raw := json.RawMessage(fmt.Sprintf(`{"keys":[{"kty":"RSA","n":%q,"e":"AQAB"}]}`, modulus))
+	set, err := keyset.Parse(raw)
+	if err != nil {
+		return string(raw)
+	}
+	kept, _ := json.Marshal(set) // a set always can be written
+	return string(kept)
+}
+
+// world is what the tests' registrations are judged by: it has every environment
+// but one.
+var world = schema.World{
+	TypeSchema:        types,
+	EnvironmentExists: func(name string) bool { return name != "nowhere" },
+	Now:               time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+}
 
 func TestRegistrationIsDecodedWhole(t *testing.T) {
 	t.Parallel()
@@ -65,9 +87,11 @@ func TestRegistrationIsDecodedWhole(t *testing.T) {
 		"capabilities": [{"name": "triage", "description": "d", "input": {"type":"object"}, "output": true}, {"name": "x"}],
 		"labels": {"cost-center": "cx-12"},
 		"config": {"max_tickets_per_hour": 2e2, "x_a": "b", "a/b": ""},
-		"quota": {"requests_per_second": 1e1, "requests_per_day": 10000.0}
+		"quota": {"requests_per_second": 1e1, "requests_per_day": 10000.0},
+		"expires_at": "2026-12-31T23:00:00+01:00", "credentials_expire_at": "2026-03-01T12:00:00.123456789Z",
+		"authentication": "private_key_jwt", "jwks": ` + publicKeys + `, "adopt": {"client_id": "Qm4x"}
 	}`
-	got, err := newValidator(t).Registration([]byte(data), types, exists)
+	got, err := newValidator(t).Registration([]byte(data), world)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +106,12 @@ func TestRegistrationIsDecodedWhole(t *testing.T) {
 		Labels: map[string]string{"cost-center": "cx-12"},
 		Config: json.RawMessage(`{"max_tickets_per_hour":2e2,"x_a":"b","a/b":""}`),
 		Quota:  registry.Quota{RequestsPerSecond: ptr(int64(10)), RequestsPerDay: ptr(int64(10000))},
+
+		ExpiresAt:           time.Date(2026, 12, 31, 22, 0, 0, 0, time.UTC),
+		CredentialsExpireAt: time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC),
+		Authentication:      registry.PrivateKeyJWT,
+		Keys:                json.RawMessage(publicKeys),
+		AdoptClientID:       "Qm4x",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("registration (-want +got):\n%s", diff)
@@ -90,13 +120,14 @@ func TestRegistrationIsDecodedWhole(t *testing.T) {
 
 func TestRegistrationSaysWhatWasNotSent(t *testing.T) {
 	t.Parallel()
-	got, err := newValidator(t).Registration([]byte(minimal), types, exists)
+	got, err := newValidator(t).Registration([]byte(minimal), world)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := schema.Registration{
 		Name: "support-triage", Team: "customer-success", AgentType: "support", Environment: "production",
 		Owner: "ana@example.com", Capabilities: []registry.Capability{}, Labels: map[string]string{}, Config: json.RawMessage(`{}`),
+		Authentication: registry.ClientSecretPost,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("registration (-want +got):\n%s", diff)
@@ -133,6 +164,27 @@ func TestRegistrationReportsEveryFault(t *testing.T) {
 			{"/description", "maxLength"}, {"/labels/UP", "pattern"}, {"/labels/ok", "type"}, {"/owner", "minLength"},
 			{"/quota/requests_per_day", "maximum"}, {"/quota/requests_per_second", "minimum"}, {"/scopes", "uniqueItems"}, {"/scopes/1", "pattern"},
 		}},
+		{"expiries that are no times, or past", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o",
+			"expires_at":"tomorrow","credentials_expire_at":"2026-03-01T12:00:00Z"}`, []fault{
+			{"/credentials_expire_at", "not_in_future"}, {"/expires_at", "format"},
+		}},
+		{"an expiry beyond all years", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","expires_at":"9999-01-01T00:00:00Z"}`,
+			[]fault{{"/expires_at", "format"}}},
+		{"a null expiry", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","expires_at":null}`, []fault{{"/expires_at", "type"}}},
+		{"no keys to sign with", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","authentication":"private_key_jwt"}`,
+			[]fault{{"/jwks", "required"}}},
+		{"keys beside a secret", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","jwks":` + publicKeys + `}`,
+			[]fault{{"/jwks", "not_allowed"}}},
+		{"a private key", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","authentication":"private_key_jwt",
+			"jwks":{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","d":"AQAB"}]}}`, []fault{{"/jwks/keys/0/d", "private_key"}}},
+		{"a weak key", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","authentication":"private_key_jwt","jwks":` + weakKeys + `}`,
+			[]fault{{"/jwks/keys/0/n", "weak_key"}}},
+		{"an unknown curve", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","authentication":"private_key_jwt",
+			"jwks":{"keys":[{"kty":"EC","crv":"P-257","x":"AQAB","y":"AQAB"}]}}`, []fault{{"/jwks/keys/0/crv", "unsupported_curve"}}},
+		{"an unknown method, and a client that none can be", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o",
+			"authentication":"none","adopt":{"client_id":"a b","secret":"x"}}`, []fault{
+			{"/adopt/client_id", "pattern"}, {"/adopt/secret", "unknown_field"}, {"/authentication", "enum"},
+		}},
 		{"half a request", `{"name":"a","team":"t","agent_type":"free","environment":"e","owner":"o","quota":{"requests_per_day":0.5}}`,
 			[]fault{{"/quota/requests_per_day", "type"}}},
 		{"an agent type that is not there", `{"name":"a","team":"t","agent_type":"none","environment":"e","owner":"o","config":{"a":1},"x":1}`,
@@ -161,7 +213,7 @@ func TestRegistrationReportsEveryFault(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := v.Registration([]byte(tt.data), types, exists)
+			_, err := v.Registration([]byte(tt.data), world)
 			wantFaults(t, err, "invalid_registration", tt.want...)
 		})
 	}
@@ -173,7 +225,7 @@ func TestDetailsSayWhatIsAskedFor(t *testing.T) {
 		"name": "Ö", "extra": 1, "description": strings.Repeat("x", 1025), "labels": map[string]any{"UP": "x"},
 		"config": map[string]any{"mode": "medium", "max_tickets_per_hour": 0},
 	})
-	_, err := newValidator(t).Registration(data, types, exists)
+	_, err := newValidator(t).Registration(data, world)
 	e, ok := registry.AsError(err)
 	if !ok {
 		t.Fatal(err)
@@ -197,7 +249,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	for i := range 5000 {
 		fields[fmt.Sprintf("field-%04d", i)] = i
 	}
-	_, err := newValidator(t).Registration(edit(t, minimal, fields), types, exists)
+	_, err := newValidator(t).Registration(edit(t, minimal, fields), world)
 	got := faultsOf(t, err, "invalid_registration")
 	if len(got) != 100 {
 		t.Errorf("reported %d faults, want 100", len(got))
@@ -210,7 +262,7 @@ func TestFaultsAreBounded(t *testing.T) {
 func TestDocumentsThatWouldCostTooMuchAreRefused(t *testing.T) {
 	t.Parallel()
 	scopes := make([]int, 250_000)
-	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"scopes": scopes}), types, exists)
+	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"scopes": scopes}), world)
 	wantFaults(t, err, "invalid_registration", fault{"", "too_complex"})
 }
 
@@ -224,7 +276,7 @@ func TestRegistrationRefusesWhatIsNotStrictJSON(t *testing.T) {
 		"number_out_of_range": `{"quota":{"requests_per_day":1e9999999}}`,
 		"invalid_string":      `{"name":"a\u0000"}`,
 	} {
-		_, err := v.Registration([]byte(data), types, exists)
+		_, err := v.Registration([]byte(data), world)
 		if e, ok := registry.AsError(err); !ok || e.Code != code {
 			t.Errorf("Registration(%s) = %v, want %s", data, err, code)
 		}
@@ -234,7 +286,7 @@ func TestRegistrationRefusesWhatIsNotStrictJSON(t *testing.T) {
 // A type's schema that is not usable is the registry's fault, not the caller's.
 func TestAnUnusableTypeIsNotTheCallersFault(t *testing.T) {
 	t.Parallel()
-	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"agent_type": "broken"}), types, exists)
+	_, err := newValidator(t).Registration(edit(t, minimal, map[string]any{"agent_type": "broken"}), world)
 	if err == nil {
 		t.Fatal("Registration = nil, want an error")
 	}
@@ -260,7 +312,7 @@ func TestInvariant_A3_NamesAreSafeAndNoUUIDs(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			for _, field := range []string{"name", "team", "agent_type", "environment"} {
-				_, err := v.Registration(edit(t, minimal, map[string]any{field: name}), types, exists)
+				_, err := v.Registration(edit(t, minimal, map[string]any{field: name}), world)
 				got := faultsOf(t, err, "invalid_registration")
 				if len(got) != 1 || got[0].Pointer != "/"+field {
 					t.Errorf("%s %q: faults = %v, want one at /%s", field, name, got, field)
@@ -279,12 +331,12 @@ func TestInvariant_A3_NamesAreSafeAndNoUUIDs(t *testing.T) {
 		})
 	}
 	// U+0000 does not even get past the JSON reader.
-	_, err := v.Registration(edit(t, minimal, map[string]any{"name": "a\x00"}), types, exists)
+	_, err := v.Registration(edit(t, minimal, map[string]any{"name": "a\x00"}), world)
 	if e, ok := registry.AsError(err); !ok || e.Code != "invalid_string" {
 		t.Errorf("NUL: %v, want invalid_string", err)
 	}
 	for _, name := range []string{"a", "0", "a-b", "a--b", strings.Repeat("a", 63), "0197f3c2-9d0a-7c31-8a53-5b6d3f0e1a2"} {
-		if _, err := v.Registration(edit(t, minimal, map[string]any{"name": name}), types, exists); err != nil {
+		if _, err := v.Registration(edit(t, minimal, map[string]any{"name": name}), world); err != nil {
 			t.Errorf("name %q: %v, want nil", name, err)
 		}
 	}
@@ -303,11 +355,11 @@ func TestInvariant_C7_LabelsAndConfigAreBounded(t *testing.T) {
 		return map[string]any{"a": strings.Repeat("x", size-len(`{"a":""}`))}
 	}
 	within := map[string]any{"agent_type": "free", "labels": labels, "config": config(schema.MaxConfigBytes)}
-	if _, err := v.Registration(edit(t, minimal, within), types, exists); err != nil {
+	if _, err := v.Registration(edit(t, minimal, within), world); err != nil {
 		t.Errorf("16 labels and 16 KiB of config: %v, want nil", err)
 	}
 	labels["label-16"] = "x"
 	beyond := map[string]any{"agent_type": "free", "labels": labels, "config": config(schema.MaxConfigBytes + 1)}
-	_, err := v.Registration(edit(t, minimal, beyond), types, exists)
+	_, err := v.Registration(edit(t, minimal, beyond), world)
 	wantFaults(t, err, "invalid_registration", fault{"/config", "too_large"}, fault{"/labels", "maxProperties"})
 }

@@ -52,7 +52,7 @@ func TestInvariant_C7_CapabilitiesAreBoundedTogether(t *testing.T) {
 			all = append(all, one(i))
 		}
 		document := fmt.Sprintf(`{"name": "a", "team": "t", "agent_type": "free", "environment": "production", "owner": "o", "capabilities": [%s]}`, strings.Join(all, ","))
-		_, err := v.Registration([]byte(document), types, exists)
+		_, err := v.Registration([]byte(document), world)
 		if (err == nil) != want {
 			t.Errorf("%d capabilities of 15 kB: error = %v, want accepted %t", n, err, want)
 		}

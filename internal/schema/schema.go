@@ -20,6 +20,10 @@ import (
 // The documents, by the names of their schemas' files.
 const (
 	agentRegistration = "agent-registration"
+	agentSwitch       = "agent-switch"
+	agentTransfer     = "agent-transfer"
+	agentRotation     = "agent-rotation"
+	driftRepair       = "drift-repair"
 	environment       = "environment"
 	agentType         = "agent-type"
 	team              = "team"
@@ -40,7 +44,9 @@ type Validator struct {
 // <document>.schema.json: api/schemas.FS has them.
 func New(files fs.FS) (*Validator, error) {
 	v := &Validator{documents: map[string]*Compiled{}, configs: newCache(cacheWeight)}
-	for _, name := range []string{agentRegistration, environment, agentType, team, resource} {
+	for _, name := range []string{
+		agentRegistration, agentSwitch, agentTransfer, agentRotation, driftRepair, environment, agentType, team, resource,
+	} {
 		source, err := fs.ReadFile(files, name+".schema.json")
 		if err != nil {
 			return nil, fmt.Errorf("read the schema of %s: %w", name, err)
@@ -58,6 +64,7 @@ type document struct {
 	fields map[string]any             // nil when it is not an object
 	raw    map[string]json.RawMessage // the same, as it was sent
 	faults faults
+	keys   json.RawMessage // of the field jwks, once checkKeys has found them good
 }
 
 // read checks data against the schema of the named document.

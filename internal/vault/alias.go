@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/credenceproject/credence/internal/registry"
 )
@@ -18,6 +17,7 @@ type alias struct {
 	Name          string `json:"name"`
 	CanonicalID   string `json:"canonical_id"`
 	MountAccessor string `json:"mount_accessor"`
+	MountPath     string `json:"mount_path"` // "" when the mount is gone
 }
 
 // EnsureAlias makes logins with a JWT of the given subject land on the entity,
@@ -32,6 +32,12 @@ type alias struct {
 // anybody else's is not moved: registry.Conflict, code vault_alias_taken. An
 // entity that is gone or has another alias already is a registry.Conflict too,
 // code vault_alias_conflict.
+//
+// An alias at a mount that was made anew counts for nothing, as nobody logs in
+// there: the entity gets one at the present mount beside it, once an operator
+// has run Setup, which ties the control plane to that mount. The dead one goes
+// with the entity. The control plane may delete no alias by its id, because
+// that right knows no mounts and would cover those of people.
 func (c *Client) EnsureAlias(ctx context.Context, entityID, subject string) (aliasID string, err error) {
 	if !entityIDRE.MatchString(entityID) {
 		return "", refuse("The entity's id is none of the secret store's.")
@@ -39,48 +45,63 @@ func (c *Client) EnsureAlias(ctx context.Context, entityID, subject string) (ali
 	if !subjectRE.MatchString(subject) {
 		return "", refuse("The agent's subject cannot be used in the secret store.")
 	}
-	lock := &c.subjects[maphash.String(c.seed, subject)%uint64(len(c.subjects))]
-	lock.Lock()
-	defer lock.Unlock()
+	turn := c.subjects[maphash.String(c.seed, subject)%uint64(len(c.subjects))]
+	if err := turn.take(ctx); err != nil {
+		return "", err
+	}
+	defer turn.give()
 
 	mount, err := c.mountAccessor(ctx)
 	if err != nil {
 		return "", err
 	}
-	aliasID, err = c.ensureAlias(ctx, entityID, subject, mount)
-	if s := statusOf(err); s == http.StatusForbidden || s == http.StatusBadRequest {
-		// Perhaps the mount was made anew since we asked for its accessor.
-		c.accessor.forget(mount)
-		again, lookupErr := c.mountAccessor(ctx)
-		if lookupErr == nil && again != mount {
-			return c.ensureAlias(ctx, entityID, subject, again)
-		}
+	ours, err := c.ensureAlias(ctx, entityID, subject, mount)
+	s := statusOf(err)
+	if s != http.StatusForbidden && s != http.StatusBadRequest && (err != nil || c.atAgentsMount(ours)) {
+		return ours.ID, err
 	}
-	return aliasID, err
-}
-
-func (c *Client) ensureAlias(ctx context.Context, entityID, subject, mount string) (string, error) {
-	owner, err := c.aliasOwner(ctx, subject, mount)
+	// Perhaps the mount was made anew since we asked for its accessor.
+	c.accessor.forget(mount)
+	again, lookupErr := c.mountAccessor(ctx)
+	if lookupErr == nil && again != mount {
+		ours, err = c.ensureAlias(ctx, entityID, subject, again)
+	} else if err == nil {
+		err = lookupErr
+	}
 	if err != nil {
 		return "", err
 	}
+	return ours.ID, nil
+}
+
+// atAgentsMount reports whether a is at the mount where agents log in now. The
+// store forgets the path of a mount that is gone, and its aliases stay.
+func (c *Client) atAgentsMount(a alias) bool {
+	return a.MountPath == "auth/"+c.config.JWTMount+"/"
+}
+
+func (c *Client) ensureAlias(ctx context.Context, entityID, subject, mount string) (alias, error) {
+	owner, err := c.aliasOwner(ctx, subject, mount)
+	if err != nil {
+		return alias{}, err
+	}
 	if owner != nil && owner.ID != entityID && !owner.bare() {
-		return "", registry.Conflict.Errorf(CodeAliasTaken, "The agent's subject belongs to another entity of the secret store.")
+		return alias{}, registry.Conflict.Errorf(CodeAliasTaken, "The agent's subject belongs to another entity of the secret store.")
 	}
 	if owner == nil || owner.ID != entityID {
 		if err := c.writeAlias(ctx, entityID, subject, mount); err != nil {
-			return "", err
+			return alias{}, err
 		}
 		if owner, err = c.aliasOwner(ctx, subject, mount); err != nil {
-			return "", err
+			return alias{}, err
 		}
 	}
 	if owner != nil && owner.ID == entityID {
 		if i := owner.aliasIndex(subject, mount); i >= 0 {
-			return owner.Aliases[i].ID, nil
+			return owner.Aliases[i], nil
 		}
 	}
-	return "", unavailable(fmt.Errorf("the alias is not where it was written"))
+	return alias{}, unavailable(fmt.Errorf("the alias is not where it was written"))
 }
 
 // aliasOwner returns the entity that has the alias, or nil.
@@ -125,67 +146,4 @@ func (e *entity) bare() bool {
 
 func (e *entity) aliasIndex(name, mount string) int {
 	return slices.IndexFunc(e.Aliases, func(a alias) bool { return a.Name == name && a.MountAccessor == mount })
-}
-
-// accessor caches the id of the agents' auth mount. It changes when the mount
-// is made anew.
-type accessor struct {
-	mu    sync.Mutex
-	value string
-}
-
-func (a *accessor) get() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.value
-}
-
-func (a *accessor) set(v string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.value = v
-}
-
-// forget drops v, unless somebody has found a newer one.
-func (a *accessor) forget(v string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.value == v {
-		a.value = ""
-	}
-}
-
-func (c *Client) mountAccessor(ctx context.Context) (string, error) {
-	if v := c.accessor.get(); v != "" {
-		return v, nil
-	}
-	secret, err := c.do(ctx, request{op: "read_mounts", method: http.MethodGet, path: "sys/auth", repeat: true})
-	if err != nil {
-		return "", fmt.Errorf("read auth mounts: %w", err)
-	}
-	var mounts map[string]mount
-	if secret != nil {
-		if mounts, err = mountsOf(secret.Data); err != nil {
-			return "", err
-		}
-	}
-	m, ok := mounts[c.config.JWTMount+"/"]
-	if !ok || m.Accessor == "" {
-		return "", refuse("The secret store has no auth mount %s; an operator must run `credence setup vault`.", c.config.JWTMount)
-	}
-	c.accessor.set(m.Accessor)
-	return m.Accessor, nil
-}
-
-// mount is an auth or secrets engine.
-type mount struct {
-	Type     string            `json:"type"`
-	Accessor string            `json:"accessor"`
-	Options  map[string]string `json:"options"`
-}
-
-func mountsOf(data map[string]any) (map[string]mount, error) {
-	var mounts map[string]mount
-	err := decode(data, &mounts)
-	return mounts, err
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/vault"
 )
@@ -120,6 +122,97 @@ func TestAMountMadeAnewIsNoticed(t *testing.T) {
 	a, token := w.register(a)
 	if _, auth := w.mustLogin(token); auth.EntityID != a.EntityID {
 		t.Errorf("login landed on %s, want %s", auth.EntityID, a.EntityID)
+	}
+}
+
+// The aliases at a mount that is gone stay on their entities and look as if they
+// were good. Nobody logs in through them.
+func TestAnAliasAtAMountThatIsGoneIsRepaired(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, token := w.register(newAgent("customer-success", "production"))
+	other, otherToken := w.register(newAgent("billing", "production"))
+	dead := w.inspect(a.ID)
+	if err := w.root.Sys().DisableAuthWithContext(t.Context(), "jwt"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.EnsureAlias(t.Context(), a.EntityID, a.Subject()); !isRefused(err) {
+		t.Errorf("EnsureAlias() without a mount = %v, want Refused", err)
+	}
+	w.write(w.root, "sys/auth/jwt", map[string]any{"type": "jwt"})
+	if _, err := w.client.EnsureAlias(t.Context(), a.EntityID, a.Subject()); !isRefused(err) {
+		t.Errorf("EnsureAlias() while we are tied to the old mount = %v, want Refused", err)
+	}
+	got := w.inspect(a.ID)
+	want := dead
+	want.AliasID, want.MountAccessor = "", got.MountAccessor
+	if got.MountAccessor == dead.MountAccessor {
+		t.Fatal("the mount has its old accessor")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	w.mustSetup()
+	repaired, err := w.client.EnsureAlias(t.Context(), a.EntityID, a.Subject())
+	if err != nil || repaired == a.AliasID {
+		t.Fatalf("EnsureAlias() = %q, %v, want another alias than %q", repaired, err, a.AliasID)
+	}
+	want.AliasID, want.AliasAccessor = repaired, want.MountAccessor
+	if diff := cmp.Diff(want, w.inspect(a.ID)); diff != "" {
+		t.Error(diff)
+	}
+	if again, err := w.client.EnsureAlias(t.Context(), a.EntityID, a.Subject()); err != nil || again != repaired {
+		t.Errorf("EnsureAlias() again = %q, %v, want %q", again, err, repaired)
+	}
+	agent, auth := w.mustLogin(token)
+	if auth.EntityID != a.EntityID || status(t, agent, w.put(vault.Paths("secret", a).Own)) != http.StatusOK {
+		t.Errorf("login landed on %s, want %s and its secrets", auth.EntityID, a.EntityID)
+	}
+
+	// The other agent logs in before its own alias is repaired: that is still done.
+	if _, auth := w.mustLogin(otherToken); auth.EntityID == other.EntityID {
+		t.Error("the other agent's alias was repaired with the first one's")
+	}
+	if _, err := w.client.EnsureAlias(t.Context(), other.EntityID, other.Subject()); err != nil {
+		t.Errorf("EnsureAlias() of the other agent = %v", err)
+	}
+	if _, auth := w.mustLogin(otherToken); auth.EntityID != other.EntityID {
+		t.Errorf("login landed on %s, want %s", auth.EntityID, other.EntityID)
+	}
+	if err := w.client.DeleteEntity(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{dead.AliasID, repaired} {
+		if got := w.read(w.root, "identity/entity-alias/id/"+id); got != nil {
+			t.Errorf("alias %s outlived its entity", id)
+		}
+	}
+}
+
+// Whoever got the subject at the new mount first keeps it.
+func TestARepairTakesNobodysAlias(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, _ := w.register(newAgent("customer-success", "production"))
+	if err := w.root.Sys().DisableAuthWithContext(t.Context(), "jwt"); err != nil {
+		t.Fatal(err)
+	}
+	w.mustSetup()
+	accessor := w.read(w.root, "sys/auth")["jwt/"].(map[string]any)["accessor"]
+	if got := w.inspect(a.ID); got.AliasID != "" || got.MountAccessor != accessor {
+		t.Errorf("InspectEntity() = %+v, want no alias at the mount %s", got, accessor)
+	}
+	person := w.write(w.root, "identity/entity", map[string]any{"name": "ana", "policies": []string{"admin"}}).Data["id"]
+	hers := w.write(w.root, "identity/entity-alias", map[string]any{
+		"name": a.Subject(), "canonical_id": person, "mount_accessor": accessor,
+	}).Data["id"].(string)
+	_, err := w.client.EnsureAlias(t.Context(), a.EntityID, a.Subject())
+	if !errors.Is(err, registry.Conflict) || code(err) != vault.CodeAliasTaken {
+		t.Errorf("EnsureAlias() = %v, want Conflict %s", err, vault.CodeAliasTaken)
+	}
+	if got := w.read(w.root, "identity/entity-alias/id/"+hers)["canonical_id"]; got != person {
+		t.Errorf("ana's alias belongs to %v, want %v", got, person)
 	}
 }
 

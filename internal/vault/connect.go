@@ -103,11 +103,19 @@ const maxAnswer = 1 << 20
 
 // guarded keeps a store, or who answers in its place, from sending us elsewhere
 // and from filling our memory. The library would follow a redirect to any host,
-// with the token and the log-in in the request.
+// with the token and the log-in in the request. And it sends nothing after the
+// deadline of the request, though the timer may not have fired: the process may have
+// been frozen since somebody looked, and another one holds the agent's lease by now.
 type guarded struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if deadline, ok := r.Context().Deadline(); ok && !time.Now().Before(deadline) {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, fmt.Errorf("it is too late to send the request: %w", context.DeadlineExceeded)
+	}
 	resp, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, err

@@ -82,10 +82,47 @@ func (c *Client) DisableEntity(ctx context.Context, agentID string) error {
 	return nil
 }
 
-// DeleteEntity removes the agent's entity and its alias. It is for taking back
-// a registration that nobody ever saw: an agent that holds a valid JWT could
-// log in again afterwards, to a bare entity that reads nothing. It may be
-// repeated; an entity that is not there is a success.
+// EnableEntity lets the agent in again: it may log in, and the tokens that it
+// had when it was disabled live again. So only a fenced resume calls it, and one
+// that is to revoke them deletes the entity instead. It may be repeated.
+//
+// It fails with registry.NotFound, code vault_entity_gone, when there is no
+// entity.
+func (c *Client) EnableEntity(ctx context.Context, agentID string) error {
+	if err := validAgentID(agentID); err != nil {
+		return err
+	}
+	found, err := c.readEntity(ctx, agentID)
+	switch {
+	case err != nil:
+		return err
+	case found == nil:
+		return entityGone()
+	case !found.Disabled:
+		return nil
+	}
+	found, err = c.writeEntity(ctx, agentID, map[string]any{"disabled": false})
+	if err != nil {
+		return err
+	}
+	if found.Disabled {
+		return unavailable(fmt.Errorf("entity %s is still disabled", found.Name))
+	}
+	return nil
+}
+
+// DeleteEntity removes the agent's entity and its aliases, and with them every
+// token that it has: an entity made later under the same name revives none. It
+// is for taking back a registration that nobody ever saw, for a transfer, for a
+// resume that revokes tokens, and for a decommissioned agent.
+//
+// Deletion is no revocation: who holds a JWT that is still valid logs in again
+// afterwards, to a bare entity that reads nothing. So a decommissioned agent is
+// disabled first, and deleted when the last of its JWTs has expired. The secrets
+// in its own folder stay: operators put them there, and they may be all that is
+// left of them. No other agent ever reads them, as the folder hangs on the id.
+//
+// It may be repeated; an entity that is not there is a success.
 func (c *Client) DeleteEntity(ctx context.Context, agentID string) error {
 	if err := validAgentID(agentID); err != nil {
 		return err
@@ -95,6 +132,10 @@ func (c *Client) DeleteEntity(ctx context.Context, agentID string) error {
 		return fmt.Errorf("delete entity: %w", err)
 	}
 	return nil
+}
+
+func entityGone() error {
+	return registry.NotFound.Errorf(CodeEntityGone, "The agent has no entity in the secret store.")
 }
 
 // readEntity returns the agent's entity, or nil when there is none.

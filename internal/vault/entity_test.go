@@ -92,6 +92,8 @@ func TestValuesThatCouldWidenATemplateNeverReachTheStore(t *testing.T) {
 		}
 		for call, err := range map[string]error{
 			"DisableEntity": c.DisableEntity(t.Context(), bad+"x"),
+			"EnableEntity":  c.EnableEntity(t.Context(), bad+"x"),
+			"InspectEntity": second(c.InspectEntity(t.Context(), bad+"x")),
 			"DeleteEntity":  c.DeleteEntity(t.Context(), bad+"x"),
 			"EnsureAlias":   second(c.EnsureAlias(t.Context(), uuid.NewString(), bad)),
 			"EnsureAlias 2": second(c.EnsureAlias(t.Context(), bad+"x", "client@clients")),
@@ -140,6 +142,76 @@ func TestDisableEntityShutsTheAgentOut(t *testing.T) {
 	}
 	if got := status(t, agent, path); got != http.StatusForbidden {
 		t.Errorf("ensuring revived the token: %d, want 403", got)
+	}
+}
+
+// Enabling revives the tokens from before, which is why nothing else enables.
+func TestEnableEntityLetsTheAgentInAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, token := w.register(newAgent("customer-success", "production"))
+	agent, _ := w.mustLogin(token)
+	own := w.put(vault.Paths("secret", a).Own)
+	if err := w.client.DisableEntity(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.client.EnableEntity(t.Context(), a.ID); err != nil {
+			t.Fatalf("EnableEntity() = %v", err)
+		}
+	}
+	if got := status(t, agent, own); got != http.StatusOK {
+		t.Errorf("the token from before reads: %d, want 200", got)
+	}
+	w.mustLogin(token)
+	if good, _ := w.calls.counts(); good["write_entity"] != 3 {
+		t.Errorf("wrote %d times, want to create, to disable and to enable", good["write_entity"])
+	}
+	if _, err := w.client.EnsureEntity(t.Context(), a); err != nil {
+		t.Errorf("the metadata is gone: EnsureEntity() = %v", err)
+	}
+}
+
+func TestAnEntityThatIsGoneIsNotEnabled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := newAgent("customer-success", "production")
+	for call, err := range map[string]error{
+		"EnableEntity":  w.client.EnableEntity(t.Context(), a.ID),
+		"InspectEntity": second(w.client.InspectEntity(t.Context(), a.ID)),
+	} {
+		if !errors.Is(err, registry.NotFound) || code(err) != vault.CodeEntityGone {
+			t.Errorf("%s() = %v, want NotFound %s", call, err, vault.CodeEntityGone)
+		}
+	}
+	if got := w.read(w.root, "identity/entity/name/"+vault.EntityName(a.ID)); got != nil {
+		t.Errorf("enabling made an entity: %v", got)
+	}
+}
+
+// What a resume that revokes tokens relies on: the entity made anew has the name
+// and the folder of the old one, and none of its tokens.
+func TestInvariant_C5_AnEntityMadeAnewRevivesNoToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, token := w.register(newAgent("customer-success", "production"))
+	before, _ := w.mustLogin(token)
+	own := w.put(vault.Paths("secret", a).Own)
+	for _, step := range []func() error{
+		func() error { return w.client.DisableEntity(t.Context(), a.ID) },
+		func() error { return w.client.DeleteEntity(t.Context(), a.ID) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, token = w.register(a)
+	if got := status(t, before, own); got != http.StatusForbidden {
+		t.Errorf("the token from before reads: %d, want 403", got)
+	}
+	after, auth := w.mustLogin(token)
+	if got := status(t, after, own); auth.EntityID != a.EntityID || got != http.StatusOK {
+		t.Errorf("the new login is on %s and reads %d, want %s and 200", auth.EntityID, got, a.EntityID)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -20,11 +19,9 @@ const (
 	CodeRefused        = "secret_store_refused"
 	CodeAliasTaken     = "vault_alias_taken"
 	CodeEntityDisabled = "vault_entity_disabled"
+	CodeEntityGone     = "vault_entity_gone"
 	CodeAliasConflict  = "vault_alias_conflict"
 )
-
-// retryAfter is what callers are told to wait when the store is away.
-const retryAfter = 5 * time.Second
 
 // failure is what went wrong with one request, in the store's or the network's
 // words but without anything secret. It is the cause of a registry.Error.
@@ -91,10 +88,10 @@ func transient4xx(status int) bool {
 	return false
 }
 
+// unavailable does not say when to come back: the store does not, and whoever
+// repeats the call has a pace of their own.
 func unavailable(cause error) error {
-	e := registry.Unavailable.Wrap(cause, CodeUnavailable, "The secret store is not available.")
-	e.RetryAfter = retryAfter
-	return e
+	return registry.Unavailable.Wrap(cause, CodeUnavailable, "The secret store is not available.")
 }
 
 // tokenRE finds tokens of OpenBao (s.…), Vault (hvs.…, hvb.…, hvr.…) and of this

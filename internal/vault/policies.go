@@ -56,12 +56,15 @@ path "%s/*" {
 // policies nor an entity's policies, each of which is as good as root, and
 // reads no secret. Aliases are pinned to the agents' auth mount by its
 // accessor, so that logins of people and other programs cannot be redirected.
+// Of what Setup wrote it may read what decides about agents, to notice when
+// somebody changes it.
 //
 // One thing no policy can say: which entity an alias of that mount points to.
 // Entities of people with rights of their own are therefore better kept out of
 // the namespace that Credence manages.
-func controlPlanePolicy(jwtAccessor string) string {
-	return fmt.Sprintf(`# Written by `+"`credence setup vault`"+`: what the control plane may do.
+func (c SetupConfig) controlPlanePolicy(jwtAccessor string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Written by `+"`credence setup vault`"+`: what the control plane may do.
 
 path "identity/entity/name/agent_*" {
   capabilities       = ["create", "read", "update", "delete"]
@@ -77,10 +80,12 @@ path "identity/entity-alias" {
   allowed_parameters  = { "name" = [], "canonical_id" = [], "mount_accessor" = ["%[1]s"] }
   required_parameters = ["name", "canonical_id", "mount_accessor"]
 }
-path "sys/auth" {
-  capabilities = ["read"]
-}
-`, jwtAccessor) + selfCare
+`, jwtAccessor)
+	for _, path := range []string{"sys/auth", c.agentPolicyPath(), c.jwtConfigPath(), c.agentRolePath()} {
+		fmt.Fprintf(&b, "path \"%s\" {\n  capabilities = [\"read\"]\n}\n", path)
+	}
+	b.WriteString(selfCare)
+	return b.String()
 }
 
 // databasePolicy lets its holder draw credentials of one database role.

@@ -101,10 +101,12 @@ func (p *preparer) writeObject(ctx context.Context, o object, got map[string]any
 // policy makes the ACL policy of that name say exactly text.
 func (p *preparer) policy(ctx context.Context, name, text string) error {
 	return p.object(ctx, object{
-		name: "policy " + name, path: "sys/policies/acl/" + name,
+		name: "policy " + name, path: aclPath(name),
 		want: map[string]any{"policy": text},
 	})
 }
+
+func aclPath(policy string) string { return "sys/policies/acl/" + policy }
 
 // authMount makes an auth mount of the type exist.
 func (p *preparer) authMount(ctx context.Context, path, kind string) error {

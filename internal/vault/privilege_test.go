@@ -63,14 +63,25 @@ func TestTheControlPlaneMayDoItsWorkAndNothingElse(t *testing.T) {
 	for _, path := range []string{
 		secret, w.put(vault.Paths("secret", a).Team), w.put(vault.Paths("secret", a).Common),
 		"secret/metadata/mcp/agents/by-id/" + vault.EntityName(a.ID) + "/key",
-		"identity/entity/name/ana", "identity/entity/id/" + a.EntityID, "sys/policies/acl/credence-agent", "auth/jwt/role/agent",
-		"auth/approle/role/credence/role-id", "sys/mounts",
+		"identity/entity/name/ana", "identity/entity/id/" + a.EntityID, "identity/entity-alias/id/" + a.AliasID,
+		"sys/policies/acl/credence-control-plane", "sys/policies/acl/other", "auth/jwt/role/other", "auth/userpass/users/ana",
+		"auth/approle/role/credence", "auth/approle/role/credence/role-id", "sys/mounts", "sys/mounts/secret", "sys/auth/jwt",
 	} {
 		if got := status(t, c, path); got != http.StatusForbidden {
 			t.Errorf("reading %s: %d, want 403", path, got)
 		}
 	}
-	for _, path := range []string{"identity/entity/name/ana", "identity/entity/id/" + a.EntityID, "identity/entity-alias/id/" + hers, secret} {
+	for _, path := range []string{"sys/policies/acl", "auth/jwt/role", "auth/approle/role", "identity/entity/name", "identity/entity-alias/id", "secret/metadata/mcp/agents/by-id"} {
+		if _, err := c.Logical().ListWithContext(t.Context(), path); statusOf(t, true, err) != http.StatusForbidden {
+			t.Errorf("listing %s: %v, want HTTP 403", path, err)
+		}
+	}
+	for _, path := range []string{"sys/policies/acl/credence-agent", "auth/jwt/config", "auth/jwt/role/agent", "sys/auth"} {
+		if got := status(t, c, path); got != http.StatusOK {
+			t.Errorf("reading %s: %d, want 200: drift is to be noticed", path, got)
+		}
+	}
+	for _, path := range []string{"sys/policies/acl/credence-agent", "auth/jwt/role/agent", "identity/entity-alias/id/" + a.AliasID, "identity/entity/name/ana", "identity/entity/id/" + a.EntityID, "identity/entity-alias/id/" + hers, secret} {
 		if _, err := c.Logical().DeleteWithContext(t.Context(), path); statusOf(t, true, err) != http.StatusForbidden {
 			t.Errorf("deleting %s: %v, want HTTP 403", path, err)
 		}

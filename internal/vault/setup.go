@@ -129,14 +129,8 @@ func (c SetupConfig) agents(ctx context.Context, p *preparer) error {
 		return err
 	}
 	err := p.object(ctx, object{
-		name: "configuration of auth/" + c.JWTMount, path: "auth/" + c.JWTMount + "/config",
-		want: map[string]any{
-			"jwks_url":               c.JWKSURL,
-			"bound_issuer":           c.Issuer,
-			"jwt_supported_algs":     []string{"RS256"},
-			"jwt_validation_pubkeys": []string{},
-			"oidc_discovery_url":     "",
-		},
+		name: "configuration of auth/" + c.JWTMount, path: c.jwtConfigPath(),
+		want: c.jwtConfig(),
 		keep: []string{"jwks_ca_pem", "default_role"}, // a write replaces the whole configuration
 	})
 	if err != nil {
@@ -149,9 +143,20 @@ func (c SetupConfig) agents(ctx context.Context, p *preparer) error {
 		return err
 	}
 	return p.object(ctx, object{
-		name: "role " + c.Role + " of auth/" + c.JWTMount, path: "auth/" + c.JWTMount + "/role/" + c.Role,
+		name: "role " + c.Role + " of auth/" + c.JWTMount, path: c.agentRolePath(),
 		want: c.agentRole(),
 	})
+}
+
+// jwtConfig is whose tokens the agents' mount takes.
+func (c SetupConfig) jwtConfig() map[string]any {
+	return map[string]any{
+		"jwks_url":               c.JWKSURL,
+		"bound_issuer":           c.Issuer,
+		"jwt_supported_algs":     []string{"RS256"},
+		"jwt_validation_pubkeys": []string{},
+		"oidc_discovery_url":     "",
+	}
 }
 
 // agentRole admits tokens of our audience that carry the agent_id claim, which
@@ -181,7 +186,7 @@ func (c SetupConfig) controlPlane(ctx context.Context, p *preparer) error {
 	if err := p.authMount(ctx, c.AppRoleMount, "approle"); err != nil {
 		return err
 	}
-	if err := p.policy(ctx, c.controlPlanePolicyName(), controlPlanePolicy(jwtAccessor)); err != nil {
+	if err := p.policy(ctx, c.controlPlanePolicyName(), c.controlPlanePolicy(jwtAccessor)); err != nil {
 		return err
 	}
 	return p.object(ctx, object{
@@ -206,6 +211,10 @@ func roleTokens(policy string, ttl, maxTTL time.Duration) map[string]any {
 		"token_type":              "default",
 	}
 }
+
+func (c SetupConfig) jwtConfigPath() string   { return "auth/" + c.JWTMount + "/config" }
+func (c SetupConfig) agentRolePath() string   { return "auth/" + c.JWTMount + "/role/" + c.Role }
+func (c SetupConfig) agentPolicyPath() string { return aclPath(c.AgentPolicy()) }
 
 func (c SetupConfig) appRolePath() string { return "auth/" + c.AppRoleMount + "/role/" + c.AppRole }
 

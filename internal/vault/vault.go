@@ -16,7 +16,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/credenceproject/credence/internal/registry"
@@ -44,6 +43,20 @@ type Config struct {
 	KVMount        string                 // default DefaultKVMount
 	Timeout        time.Duration          // of one call with its repetitions; default DefaultTimeout
 	CACertFile     string                 // optional, PEM; instead of the system's roots
+
+	Expected Expected // what InspectStore holds the store to
+}
+
+// Expected is what SetupConfig said when the store was prepared, as far as
+// Config does not say it too. An empty Issuer, JWKSURL or Audience is not
+// compared; the rest have the defaults of SetupConfig.
+type Expected struct {
+	AppRole     string
+	Issuer      string
+	JWKSURL     string
+	Audience    string
+	TokenTTL    time.Duration
+	TokenMaxTTL time.Duration
 }
 
 // Observer is told about every request to the store: provider is "vault",
@@ -56,7 +69,8 @@ type Observer interface {
 // Client keeps entities and aliases of agents in the store. It is safe for
 // concurrent use; its calls work while Run does.
 //
-// All its methods fail with registry.Unavailable (code
+// No call outlives its context: repetitions and waits end with it. All its
+// methods fail with registry.Unavailable (code
 // secret_store_unavailable) when the store is away, slow or sealed or Run is
 // not logged in, and with registry.Refused (code secret_store_refused) when
 // the store says no for good. The store's own words are in the cause only,
@@ -68,7 +82,7 @@ type Client struct {
 	session  *session
 	accessor accessor
 	seed     maphash.Seed
-	subjects [64]sync.Mutex // serialise EnsureAlias by subject
+	subjects [64]turn // serialise EnsureAlias by subject
 }
 
 // New returns a Client for the store of c. It sends nothing: Run logs in. The
@@ -88,7 +102,11 @@ func New(c Config, o Observer, log *slog.Logger) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{conn: n, config: c, log: log, session: newSession(), seed: maphash.MakeSeed()}, nil
+	client := &Client{conn: n, config: c, log: log, session: newSession(), seed: maphash.MakeSeed()}
+	for i := range client.subjects {
+		client.subjects[i] = newTurn()
+	}
+	return client, nil
 }
 
 // Ping reports whether the store answers and knows our token, for readiness.
@@ -117,7 +135,7 @@ func (c Config) validate() error {
 	}
 	return firstError(
 		validPath("AppRole mount", c.AppRoleMount), validPath("JWT mount", c.JWTMount),
-		validRole("role", c.Role), validPath("KV mount", c.KVMount))
+		validRole("role", c.Role), validPath("KV mount", c.KVMount), validRole("AppRole", orDefault(c.Expected.AppRole, DefaultAppRole)))
 }
 
 func invalid(format string, args ...any) error {

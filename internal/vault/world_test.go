@@ -83,6 +83,7 @@ func (w *world) config() vault.Config {
 	return vault.Config{
 		Address: w.setup.Address, Namespace: w.setup.Namespace,
 		RoleID: w.result.RoleID, SecretID: func() (string, error) { return w.result.SecretID, nil },
+		Expected: vault.Expected{Issuer: w.setup.Issuer, JWKSURL: w.setup.JWKSURL, Audience: w.setup.Audience},
 	}
 }
 
@@ -118,6 +119,16 @@ func (w *world) register(a registry.Agent) (registry.Agent, string) {
 		w.t.Fatalf("EnsureAlias() = %v", err)
 	}
 	return a, w.issuer.token(w.t, a.Subject(), a.ID)
+}
+
+// inspect is the agent's entity as the client sees it.
+func (w *world) inspect(agentID string) registry.ProviderEntity {
+	w.t.Helper()
+	e, err := w.client.InspectEntity(w.t.Context(), agentID)
+	if err != nil {
+		w.t.Fatalf("InspectEntity() = %v", err)
+	}
+	return e
 }
 
 // newAgent is an agent in a team and an environment, with a client of its own.

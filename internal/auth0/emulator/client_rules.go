@@ -185,6 +185,8 @@ func (c *client) validate() error {
 	_, method := c.doc["token_endpoint_auth_method"]
 	_, keys := c.doc["client_authentication_methods"]
 	switch {
+	case keys && c.signsWithSecret():
+		return invalidBody("'client_authentication_methods exclude HS256 in jwt_configuration.alg'")
 	case method && keys:
 		return invalidBody("'token_endpoint_auth_method and client_authentication_methods exclude each other'")
 	case c.doc["token_endpoint_auth_method"] == authMethodNone && slices.Contains(c.grantTypes(), grantClientCredentials):
@@ -193,6 +195,13 @@ func (c *client) validate() error {
 		return invalidBody("'Too many properties defined (%d), maximum %d' on property client_metadata", len(c.metadata()), maxMetadataKeys)
 	}
 	return nil
+}
+
+// signsWithSecret reports whether the client's ID tokens are signed with its
+// secret, which a client that authenticates in another way does not have.
+func (c *client) signsWithSecret() bool {
+	jwt, _ := c.doc["jwt_configuration"].(map[string]any)
+	return jwt["alg"] == "HS256"
 }
 
 // mergeClient applies a PATCH: properties replace each other, but metadata is

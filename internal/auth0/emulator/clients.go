@@ -3,7 +3,6 @@ package emulator
 import (
 	"maps"
 	"net/http"
-	"slices"
 )
 
 const grantClientCredentials = "client_credentials"
@@ -13,7 +12,7 @@ type client struct {
 	id          string
 	doc         document
 	secrets     secrets
-	credentials []document // of private_key_jwt and mutual TLS, with their details
+	credentials []*credential // of private_key_jwt and mutual TLS, in use or not
 	bootstrap   bool
 }
 
@@ -45,6 +44,27 @@ func (c *client) show(secret string) document {
 	return doc
 }
 
+// showTo returns the client as the caller of r may see it: how it authenticates
+// without a secret is shown to holders of two scopes only.
+func (c *client) showTo(r *http.Request, secret string) document {
+	doc := c.show(secret)
+	if !holdsAny(r, "read:client_keys", "read:client_credentials") {
+		delete(doc, "client_authentication_methods")
+	}
+	return doc
+}
+
+// clientOf returns the client that the path of r names. The caller holds the
+// lock.
+func (e *Emulator) clientOf(r *http.Request) (*client, error) {
+	c, ok := e.clients.get(r.PathValue("id"))
+	if !ok {
+		return nil, noClient()
+	}
+	note(r, c)
+	return c, nil
+}
+
 func noClient() *apiError {
 	return apiErrorf(http.StatusNotFound, "inexistent_client", "The client does not exist")
 }
@@ -62,6 +82,9 @@ func (e *Emulator) createClient(w http.ResponseWriter, r *http.Request) (reply, 
 	if err := clientSchema.check(doc); err != nil {
 		return reply{}, err
 	}
+	if _, keys := doc["client_authentication_methods"]; keys && !holdsAny(r, "create:client_credentials") {
+		return reply{}, insufficientScope("create:client_credentials")
+	}
 	secret := stringOf(doc["client_secret"])
 	if secret == "" {
 		secret = newSecret()
@@ -73,7 +96,7 @@ func (e *Emulator) createClient(w http.ResponseWriter, r *http.Request) (reply, 
 		return reply{}, err
 	}
 	now := e.opts.Now()
-	shown, err := c.adoptCredentials(now)
+	shown, err := c.adoptCredentials(true, now)
 	if err != nil {
 		return reply{}, err
 	}
@@ -86,6 +109,7 @@ func (e *Emulator) createClient(w http.ResponseWriter, r *http.Request) (reply, 
 		return reply{}, tooMany()
 	}
 	e.clients.put(c.id, c)
+	note(r, c)
 	answer := c.show(secret)
 	maps.Copy(answer, shown)
 	return reply{http.StatusCreated, answer}, nil
@@ -103,7 +127,7 @@ func (e *Emulator) listClients(_ http.ResponseWriter, r *http.Request) (reply, e
 			q.accepts("is_first_party", boolText(c.doc["is_first_party"] != false)) &&
 			q.accepts("is_global", "false")
 	})
-	return listReply(q, "clients", found, func(c *client) document { return c.show("") }), nil
+	return listReply(q, "clients", found, func(c *client) document { return c.showTo(r, "") }), nil
 }
 
 func (e *Emulator) getClient(_ http.ResponseWriter, r *http.Request) (reply, error) {
@@ -113,11 +137,11 @@ func (e *Emulator) getClient(_ http.ResponseWriter, r *http.Request) (reply, err
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	c, ok := e.clients.get(r.PathValue("id"))
-	if !ok {
-		return reply{}, noClient()
+	c, err := e.clientOf(r)
+	if err != nil {
+		return reply{}, err
 	}
-	return reply{http.StatusOK, q.project(c.show(""))}, nil
+	return reply{http.StatusOK, q.project(c.showTo(r, ""))}, nil
 }
 
 func (e *Emulator) updateClient(w http.ResponseWriter, r *http.Request) (reply, error) {
@@ -129,30 +153,33 @@ func (e *Emulator) updateClient(w http.ResponseWriter, r *http.Request) (reply, 
 		return reply{}, err
 	}
 	newSecret := stringOf(patch["client_secret"])
-	if newSecret != "" && !slices.Contains(scopesOf(r), "update:client_keys") {
+	if newSecret != "" && !holdsAny(r, "update:client_keys") {
 		return reply{}, insufficientScope("update:client_keys")
+	}
+	if _, keys := patch["client_authentication_methods"]; keys && !holdsAny(r, "update:client_credentials") {
+		return reply{}, insufficientScope("update:client_credentials")
 	}
 	delete(patch, "client_secret")
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	old, ok := e.clients.get(r.PathValue("id"))
-	if !ok {
-		return reply{}, noClient()
+	old, err := e.clientOf(r)
+	if err != nil {
+		return reply{}, err
 	}
 	c := *old
 	c.doc = mergeClient(old.doc, patch)
 	if err := c.validate(); err != nil {
 		return reply{}, err
 	}
-	if _, err := c.adoptCredentials(e.opts.Now()); err != nil {
+	if _, err := c.adoptCredentials(false, e.opts.Now()); err != nil {
 		return reply{}, err
 	}
 	if newSecret != "" {
 		c.secrets = secrets{current: e.hash.sum(newSecret)}
 	}
 	e.clients.put(c.id, &c)
-	return reply{http.StatusOK, c.show("")}, nil
+	return reply{http.StatusOK, c.showTo(r, "")}, nil
 }
 
 // deleteClient is repeatable, as Auth0's is, and takes the client's grants with
@@ -161,6 +188,7 @@ func (e *Emulator) deleteClient(_ http.ResponseWriter, r *http.Request) (reply, 
 	id := r.PathValue("id")
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	_, _ = e.clientOf(r) // so that the log of calls tells whose client it was
 	e.clients.remove(id)
 	for _, g := range e.grants.list(func(g *grant) bool { return g.clientID == id }) {
 		e.grants.remove(g.id)
@@ -174,9 +202,9 @@ func (e *Emulator) rotateSecret(_ http.ResponseWriter, r *http.Request) (reply, 
 	secret := newSecret()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	old, ok := e.clients.get(r.PathValue("id"))
-	if !ok {
-		return reply{}, noClient()
+	old, err := e.clientOf(r)
+	if err != nil {
+		return reply{}, err
 	}
 	if _, keys := old.doc["client_authentication_methods"]; keys {
 		return reply{}, apiErrorf(http.StatusBadRequest, "invalid_body", "The client does not authenticate with a secret.")
@@ -184,5 +212,5 @@ func (e *Emulator) rotateSecret(_ http.ResponseWriter, r *http.Request) (reply, 
 	c := *old
 	c.secrets = old.secrets.rotated(e.hash.sum(secret), e.opts.Now().Add(max(e.opts.SecretOverlap, 0)))
 	e.clients.put(c.id, &c)
-	return reply{http.StatusOK, c.show(secret)}, nil
+	return reply{http.StatusOK, c.showTo(r, secret)}, nil
 }

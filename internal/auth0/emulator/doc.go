@@ -14,7 +14,9 @@
 //   - An Action's build takes two looks at the Action instead of some seconds.
 //   - Tokens are signed with RS256 alone; an API with another signing_alg gets
 //     no token.
-//   - Clients of private_key_jwt and mutual TLS can be made but get no token.
+//   - Clients of mutual TLS can be made but get no token.
+//   - What an assertion lacks is answered with 401 invalid_client (RFC 6749
+//     section 5.2), whatever it is; Auth0's own words are not documented.
 //   - An API without RBAC shows no enforce_policies; clients show neither
 //     signing_keys nor cross_origin_authentication. Nothing here reads them.
 //   - Only the client-credentials grant exists. What a person's login would give

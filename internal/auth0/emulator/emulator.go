@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -21,6 +23,7 @@ type Emulator struct {
 	actionTimeLimit time.Duration
 	mux             *http.ServeMux
 	calls           *callLog
+	assertions      replays
 
 	keys keyring
 
@@ -56,6 +59,11 @@ func New(o Options) (*Emulator, error) {
 	}
 	e.keys.add(o.SigningKey)
 	e.bootstrap()
+	for pattern := range o.Latencies {
+		if !slices.ContainsFunc(e.managementRoutes(), func(r managementRoute) bool { return r.pattern == pattern }) {
+			return nil, fmt.Errorf("there is no endpoint %q to be slow", pattern)
+		}
+	}
 	e.mux = e.routes()
 	return e, nil
 }
@@ -96,13 +104,23 @@ func (e *Emulator) bootstrap() {
 
 // ServeHTTP answers a request and records it for Calls.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rec := &callRecorder{ResponseWriter: w, log: e.calls, call: Call{Method: r.Method, Path: r.URL.Path}}
+	call := &Call{At: e.opts.Now(), Method: r.Method, Path: r.URL.Path}
+	rec := &callRecorder{ResponseWriter: w, log: e.calls, call: call}
 	if !e.hostAllowed(r.Host) {
 		writeError(rec, apiErrorf(http.StatusMisdirectedRequest, "host_not_allowed",
 			"This emulator does not serve the host of the request; add it to AllowedHosts."))
 		return
 	}
-	e.mux.ServeHTTP(rec, r)
+	e.mux.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), callKey{}, call)))
+}
+
+type callKey struct{}
+
+// note puts the client that a request is about into the log of calls.
+func note(r *http.Request, c *client) {
+	if call, ok := r.Context().Value(callKey{}).(*Call); ok {
+		call.ClientID, call.AgentID = c.id, c.metadata()["agent_id"]
+	}
 }
 
 // hostAllowed reports whether host, which may carry a port, is one of ours.
@@ -122,11 +140,11 @@ func (e *Emulator) hostAllowed(host string) bool {
 type callRecorder struct {
 	http.ResponseWriter
 	log  *callLog
-	call Call
+	call *Call
 }
 
 func (c *callRecorder) WriteHeader(status int) {
 	c.call.Status = status
-	c.log.add(c.call)
+	c.log.add(*c.call)
 	c.ResponseWriter.WriteHeader(status)
 }

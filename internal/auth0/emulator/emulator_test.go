@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/credenceproject/credence/internal/auth0/emulator"
 	"github.com/google/go-cmp/cmp"
@@ -91,24 +92,32 @@ func TestManagementCredentialsAreThoseGiven(t *testing.T) {
 
 func TestCallsAndClientsTellWhatHappened(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t, options{})
+	clock := newClock()
+	tn := newTenant(t, options{Now: clock.now, ManagementClientID: "me"})
+	start := clock.now()
 	tn.withAPI(t, "")
-	id, secret := tn.agent(t, `,"grant_types":["client_credentials"],"client_metadata":{"team":"a"}`)
+	id, secret := tn.agent(t, `,"grant_types":["client_credentials"],"client_metadata":{"team":"a","agent_id":"a1"}`)
 	grantID := tn.grantAll(t, id)
 	tn.manage(t, "GET", "clients/nobody?fields=name", "")
+	clock.advance(time.Second)
+	tn.exchange(t, credentialsForm(id, secret, testAudience))
+	tn.exchange(t, credentialsForm(id, "wrong", testAudience))
 
+	after := start.Add(time.Second)
 	wantCalls := []emulator.Call{
-		{Method: "POST", Path: "/oauth/token", Status: 200},
-		{Method: "POST", Path: "/api/v2/resource-servers", Status: 201},
-		{Method: "POST", Path: "/api/v2/clients", Status: 201},
-		{Method: "POST", Path: "/api/v2/client-grants", Status: 201},
-		{Method: "GET", Path: "/api/v2/clients/nobody", Status: 404},
+		{At: start, Method: "POST", Path: "/oauth/token", Status: 200, ClientID: "me"},
+		{At: start, Method: "POST", Path: "/api/v2/resource-servers", Status: 201},
+		{At: start, Method: "POST", Path: "/api/v2/clients", Status: 201, ClientID: id, AgentID: "a1"},
+		{At: start, Method: "POST", Path: "/api/v2/client-grants", Status: 201, ClientID: id, AgentID: "a1"},
+		{At: start, Method: "GET", Path: "/api/v2/clients/nobody", Status: 404},
+		{At: after, Method: "POST", Path: "/oauth/token", Status: 200, ClientID: id, AgentID: "a1"},
+		{At: after, Method: "POST", Path: "/oauth/token", Status: 401},
 	}
 	if diff := cmp.Diff(wantCalls, tn.Calls()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 	wantClients := []emulator.ClientInfo{{
-		ID: id, Name: "agent", Metadata: map[string]string{"team": "a"}, GrantTypes: []string{"client_credentials"},
+		ID: id, Name: "agent", Metadata: map[string]string{"team": "a", "agent_id": "a1"}, GrantTypes: []string{"client_credentials"},
 		Grants: []emulator.GrantInfo{{ID: grantID, Audience: testAudience, Scope: []string{"skills:invoke", "data:read"}}},
 	}}
 	if diff := cmp.Diff(wantClients, tn.Clients()); diff != "" {

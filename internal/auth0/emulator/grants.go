@@ -73,7 +73,15 @@ func (e *Emulator) createGrant(w http.ResponseWriter, r *http.Request) (reply, e
 		return reply{}, err
 	}
 	e.grants.put(g.id, g)
+	e.noteGrant(r, g)
 	return reply{http.StatusCreated, g.show()}, nil
+}
+
+// noteGrant puts the grant's client into the log of calls.
+func (e *Emulator) noteGrant(r *http.Request, g *grant) {
+	if c, ok := e.clients.get(g.clientID); ok {
+		note(r, c)
+	}
 }
 
 // admitGrant checks a new grant against the tenant's state.
@@ -144,6 +152,7 @@ func (e *Emulator) updateGrant(w http.ResponseWriter, r *http.Request) (reply, e
 	g := *old
 	g.doc = merge(old.doc, patch)
 	e.grants.put(g.id, &g)
+	e.noteGrant(r, &g)
 	return reply{http.StatusOK, g.show()}, nil
 }
 
@@ -152,6 +161,9 @@ func (e *Emulator) updateGrant(w http.ResponseWriter, r *http.Request) (reply, e
 func (e *Emulator) deleteGrant(_ http.ResponseWriter, r *http.Request) (reply, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.grants.remove(r.PathValue("id"))
+	if g, ok := e.grants.get(r.PathValue("id")); ok {
+		e.noteGrant(r, g)
+		e.grants.remove(g.id)
+	}
 	return reply{status: http.StatusNoContent}, nil
 }

@@ -3,6 +3,7 @@ package emulator
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxCalls is how many requests Calls remembers.
@@ -15,6 +16,13 @@ type ClientInfo struct {
 	Metadata   map[string]string
 	GrantTypes []string
 	Grants     []GrantInfo
+
+	// AuthMethod is the method of the token endpoint, "" when none is stated.
+	AuthMethod string
+	// Keys are the kids of the public keys that the client authenticates with,
+	// Credentials how many it holds, in use or not.
+	Keys        []string
+	Credentials int
 }
 
 // GrantInfo describes a client grant.
@@ -36,6 +44,14 @@ func (e *Emulator) Clients() []ClientInfo {
 			Name:       stringOf(c.doc["name"]),
 			Metadata:   c.metadata(),
 			GrantTypes: c.grantTypes(),
+			AuthMethod: c.authMethod(),
+
+			Credentials: len(c.credentials),
+		}
+		for _, id := range c.attached("private_key_jwt") {
+			if k, ok := c.credential(id); ok {
+				info.Keys = append(info.Keys, stringOf(k.doc["kid"]))
+			}
 		}
 		for _, g := range e.grants.list(func(g *grant) bool { return g.clientID == c.id }) {
 			info.Grants = append(info.Grants, GrantInfo{ID: g.id, Audience: g.audience, Scope: g.scope()})
@@ -45,11 +61,27 @@ func (e *Emulator) Clients() []ClientInfo {
 	return infos
 }
 
+// authMethod is what the client states of how it authenticates.
+func (c *client) authMethod() string {
+	methods, _ := c.doc["client_authentication_methods"].(map[string]any)
+	for method := range methods {
+		return method // there is but one
+	}
+	return stringOf(c.doc["token_endpoint_auth_method"])
+}
+
 // Call is one answered request. Neither bodies nor headers are kept.
 type Call struct {
+	At     time.Time // when it came, by the emulator's clock
 	Method string
 	Path   string
 	Status int
+
+	// ClientID is the client that was made, read, changed or removed, or whose
+	// grant was, or that got a token; "" where there is none. AgentID is the
+	// agent_id in its metadata at that moment.
+	ClientID string
+	AgentID  string
 }
 
 // Calls returns the answered requests in the order in which they were answered.

@@ -121,13 +121,14 @@ func (e *Emulator) jwks(w http.ResponseWriter, _ *http.Request) {
 // missing.
 func (e *Emulator) discovery(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, document{
-		"issuer":                                e.opts.Issuer,
-		"token_endpoint":                        e.opts.Issuer + "oauth/token",
-		"jwks_uri":                              e.opts.Issuer + ".well-known/jwks.json",
-		"grant_types_supported":                 []string{grantClientCredentials},
-		"response_types_supported":              []string{},
-		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{signingAlg},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+		"issuer":                                           e.opts.Issuer,
+		"token_endpoint":                                   e.opts.Issuer + "oauth/token",
+		"jwks_uri":                                         e.opts.Issuer + ".well-known/jwks.json",
+		"grant_types_supported":                            []string{grantClientCredentials},
+		"response_types_supported":                         []string{},
+		"subject_types_supported":                          []string{"public"},
+		"id_token_signing_alg_values_supported":            []string{signingAlg},
+		"token_endpoint_auth_methods_supported":            []string{"client_secret_basic", "client_secret_post", "private_key_jwt"},
+		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
 	})
 }

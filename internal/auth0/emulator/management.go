@@ -30,7 +30,7 @@ func (e *Emulator) routes() *http.ServeMux {
 	})
 	for _, route := range e.managementRoutes() {
 		method, path, _ := strings.Cut(route.pattern, " ")
-		mux.Handle(method+" /api/v2/"+path, e.management(route.serve, route.scopes...))
+		mux.Handle(method+" /api/v2/"+path, e.management(route))
 	}
 	return mux
 }
@@ -49,6 +49,11 @@ func (e *Emulator) managementRoutes() []managementRoute {
 		{"PATCH clients/{id}", []string{"update:clients"}, e.updateClient},
 		{"DELETE clients/{id}", []string{"delete:clients"}, e.deleteClient},
 		{"POST clients/{id}/rotate-secret", []string{"update:client_keys"}, e.rotateSecret},
+		{"POST clients/{id}/credentials", []string{"create:client_credentials"}, e.createCredential},
+		{"GET clients/{id}/credentials", []string{"read:client_credentials"}, e.listCredentials},
+		{"GET clients/{id}/credentials/{credential}", []string{"read:client_credentials"}, e.getCredential},
+		{"PATCH clients/{id}/credentials/{credential}", []string{"update:client_credentials"}, e.updateCredential},
+		{"DELETE clients/{id}/credentials/{credential}", []string{"delete:client_credentials"}, e.deleteCredential},
 
 		{"POST client-grants", []string{"create:client_grants"}, e.createGrant},
 		{"GET client-grants", []string{"read:client_grants"}, e.listGrants},
@@ -81,6 +86,7 @@ func (e *Emulator) managementRoutes() []managementRoute {
 var managementScopes = []string{
 	"create:clients", "read:clients", "update:clients", "delete:clients",
 	"read:client_keys", "update:client_keys",
+	"create:client_credentials", "read:client_credentials", "update:client_credentials", "delete:client_credentials",
 	"create:client_grants", "read:client_grants", "update:client_grants", "delete:client_grants",
 	"create:resource_servers", "read:resource_servers", "update:resource_servers", "delete:resource_servers",
 	"create:actions", "read:actions", "update:actions", "delete:actions",
@@ -88,13 +94,17 @@ var managementScopes = []string{
 
 // management wraps an endpoint with what all of them share: rate, latency,
 // authentication and scope, in this order.
-func (e *Emulator) management(serve endpoint, scopes ...string) http.Handler {
+func (e *Emulator) management(route managementRoute) http.Handler {
+	latency := e.opts.Latency
+	if own, ok := e.opts.Latencies[route.pattern]; ok {
+		latency = own
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !e.managementLimit.allow(w.Header(), e.opts.Now()) {
 			writeError(w, apiErrorf(http.StatusTooManyRequests, "too_many_requests", "Global limit has been reached"))
 			return
 		}
-		if !pause(r.Context(), e.opts.Latency) {
+		if !pause(r.Context(), latency) {
 			writeError(w, apiErrorf(http.StatusServiceUnavailable, "", "The request was given up."))
 			return
 		}
@@ -103,11 +113,12 @@ func (e *Emulator) management(serve endpoint, scopes ...string) http.Handler {
 			writeError(w, err)
 			return
 		}
-		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(held, s) }) {
-			writeError(w, insufficientScope(scopes...))
+		r = r.WithContext(context.WithValue(r.Context(), scopesKey{}, held))
+		if !holdsAny(r, route.scopes...) {
+			writeError(w, insufficientScope(route.scopes...))
 			return
 		}
-		answer, err := serve(w, r.WithContext(context.WithValue(r.Context(), scopesKey{}, held)))
+		answer, err := route.serve(w, r)
 		switch {
 		case err != nil:
 			writeError(w, err)
@@ -136,10 +147,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 type scopesKey struct{}
 
-// scopesOf returns the scopes that the caller of a management request holds.
-func scopesOf(r *http.Request) []string {
-	scopes, _ := r.Context().Value(scopesKey{}).([]string)
-	return scopes
+// holdsAny reports whether the caller of a management request holds one of the
+// scopes.
+func holdsAny(r *http.Request, scopes ...string) bool {
+	held, _ := r.Context().Value(scopesKey{}).([]string)
+	return slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(held, s) })
 }
 
 func insufficientScope(scopes ...string) *apiError {

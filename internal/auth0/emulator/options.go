@@ -35,8 +35,11 @@ type Options struct {
 	// Now is the clock; the default is time.Now.
 	Now func() time.Time
 
-	// Latency is added to each request to the Management API.
-	Latency time.Duration
+	// Latency is added to each request to the Management API. Latencies holds
+	// those of endpoints with one of their own, by method and path after /api/v2/,
+	// such as "POST clients" or "DELETE clients/{id}".
+	Latency   time.Duration
+	Latencies map[string]time.Duration
 
 	// ManagementRate and TokenRate limit all callers together, as Auth0 limits a
 	// tenant. The zero Rate is no limit.

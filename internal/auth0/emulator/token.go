@@ -48,6 +48,7 @@ func (e *Emulator) clientCredentials(w http.ResponseWriter, r *http.Request) (to
 		return tokenAnswer{}, err
 	}
 	x.http = r
+	note(r, x.client)
 	custom, err := e.runActions(x)
 	if err != nil {
 		return tokenAnswer{}, err
@@ -104,8 +105,12 @@ func (e *Emulator) admit(req tokenRequest) (exchange, error) {
 
 // authenticateClient checks the secret. Auth0 takes it by Basic or in the body
 // whichever of the two the client names; what it does not take is a secret of a
-// client that authenticates without one.
+// client that authenticates without one. A client that has keys is known by an
+// assertion, and by nothing else.
 func (e *Emulator) authenticateClient(req tokenRequest) (*client, error) {
+	if req.assertion != "" {
+		return e.authenticateAssertion(req)
+	}
 	sum := e.hash.sum(req.clientSecret)
 	c, ok := e.clients.get(req.clientID)
 	if !ok {

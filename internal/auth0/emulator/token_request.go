@@ -12,6 +12,7 @@ type tokenRequest struct {
 	grantType    string
 	clientID     string
 	clientSecret string
+	assertion    string // of a client that has keys
 	audience     string
 	scope        []string
 }
@@ -27,6 +28,7 @@ func parseTokenRequest(w http.ResponseWriter, r *http.Request) (tokenRequest, er
 		grantType:    params["grant_type"],
 		clientID:     params["client_id"],
 		clientSecret: params["client_secret"],
+		assertion:    params["client_assertion"],
 		audience:     params["audience"],
 		scope:        strings.Fields(params["scope"]),
 	}
@@ -36,10 +38,29 @@ func parseTokenRequest(w http.ResponseWriter, r *http.Request) (tokenRequest, er
 	if err := req.readBasic(r); err != nil {
 		return tokenRequest{}, err
 	}
-	if req.clientID == "" {
+	if err := req.checkAssertion(params["client_assertion_type"]); err != nil {
+		return tokenRequest{}, err
+	}
+	if req.clientID == "" && req.assertion == "" {
 		return tokenRequest{}, invalidRequest("Missing required parameter: client_id")
 	}
 	return req, nil
+}
+
+// checkAssertion refuses an assertion of another type, and one beside a secret
+// (RFC 7521 section 4.2).
+func (t *tokenRequest) checkAssertion(typ string) error {
+	switch {
+	case t.assertion == "" && typ == "":
+		return nil
+	case t.assertion == "":
+		return invalidRequest("Missing required parameter: client_assertion")
+	case typ != assertionType:
+		return invalidRequest("The client_assertion_type is not " + assertionType)
+	case t.clientSecret != "":
+		return invalidRequest("The client used two authentication methods.")
+	}
+	return nil
 }
 
 func invalidRequest(description string) *oauthError {
@@ -101,7 +122,7 @@ func formParams(body string) (map[string]string, error) {
 
 // tokenParamNames are the parameters that count. OAuth has servers ignore all
 // others.
-var tokenParamNames = []string{"grant_type", "client_id", "client_secret", "audience", "scope"}
+var tokenParamNames = []string{"grant_type", "client_id", "client_secret", "client_assertion_type", "client_assertion", "audience", "scope"}
 
 // readBasic takes the credentials from the Authorization header, where id and
 // secret are form-encoded (RFC 6749, section 2.3.1). A client may not use two

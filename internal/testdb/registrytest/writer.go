@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/credenceproject/credence/internal/postgres"
 	"github.com/credenceproject/credence/internal/registry"
 )
@@ -47,18 +45,18 @@ func (w *Writer) Seed(ctx context.Context) error {
 func (w *Writer) Write(ctx context.Context, draw Draw) error {
 	var err error
 	environment := pick(draw, "production", "staging")
-	switch draw(12) {
+	switch draw(14) {
 	case 0:
 		err = w.PutEnvironment(ctx, environment, pick(draw, "permissions", "explicit"))
 	case 1:
 		err = w.store.DeleteEnvironment(ctx, "staging", free, by)
 	case 2, 3, 4:
 		_, err = w.Register(ctx, fmt.Sprintf("%s-agent-%d", w.name, draw(6)), environment, draw(4) > 0)
-	case 5, 6:
-		err = w.decommission(ctx, draw)
-	case 7, 8, 9:
+	case 5, 6, 7, 8:
+		err = w.changeAgent(ctx, draw)
+	case 9, 10, 11:
 		err = w.putResource(ctx, resource(draw), some(draw, "production", "staging"))
-	case 10:
+	case 12:
 		err = w.store.DeleteResource(ctx, fmt.Sprintf("resource-%d", draw(6)), free, registry.Judgement{}, by)
 	default:
 		err = w.rare(ctx, draw)
@@ -82,53 +80,6 @@ func (w *Writer) rare(ctx context.Context, draw Draw) error {
 func (w *Writer) PutEnvironment(ctx context.Context, name, grants string) error {
 	e := registry.Environment{Name: name, Grants: grants, MaxStaleness: "15m", AllowedEndpoints: []string{Needle + ".example.com:443"}}
 	_, _, err := w.store.PutEnvironment(ctx, e, free, by)
-	return err
-}
-
-// Register records an agent whose providers are done and, when publish is set,
-// lets policy see it.
-func (w *Writer) Register(ctx context.Context, name, environment string, publish bool) (registry.Agent, error) {
-	rules, err := w.rules(ctx, environment)
-	if err != nil {
-		return registry.Agent{}, err
-	}
-	a := registry.Agent{
-		ID: uuid.Must(uuid.NewV7()).String(), Name: name, Team: rules.Team.Name, AgentType: rules.AgentType.Name, Environment: environment,
-		Owner: Needle + "@example.com", Description: Needle, Config: []byte(`{"a": "` + Needle + `"}`),
-		Scopes: []string{"skills:invoke"}, Labels: map[string]string{"tier": "gold"},
-	}
-	if a, err = w.store.CreateAgent(ctx, registry.NewAgent{Agent: a, IntentID: uuid.Must(uuid.NewV7()).String(), Rules: rules}, by); err != nil {
-		return a, err
-	}
-	w.ids = append(w.ids, a.ID)
-	done := registry.Progress{Steps: registry.Steps, State: registry.StepDone, ClientID: "client-" + a.ID, EntityID: Needle}
-	if err := w.store.RecordProgress(ctx, a.ID, done); err != nil || !publish {
-		return a, err
-	}
-	return w.store.PublishAgent(ctx, a.ID, by)
-}
-
-func (w *Writer) rules(ctx context.Context, environment string) (registry.Rules, error) {
-	e, err := w.store.Environment(ctx, environment)
-	if err != nil {
-		return registry.Rules{}, err
-	}
-	agentType, err := w.store.AgentType(ctx, "assistant")
-	if err != nil {
-		return registry.Rules{}, err
-	}
-	team, err := w.store.Team(ctx, "support")
-	if errors.Is(err, registry.NotFound) {
-		team, err = registry.NewTeam("support"), nil
-	}
-	return registry.Rules{Team: team, AgentType: agentType, Environment: e}, err
-}
-
-func (w *Writer) decommission(ctx context.Context, draw Draw) error {
-	if len(w.ids) == 0 {
-		return nil
-	}
-	_, _, err := w.store.DecommissionAgent(ctx, pick(draw, w.ids...), free, "agent.decommission", by)
 	return err
 }
 
