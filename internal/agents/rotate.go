@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/credenceproject/credence/internal/crash"
 	"github.com/credenceproject/credence/internal/registry"
 )
 
@@ -126,6 +127,7 @@ func (p *pass) issue(ctx context.Context) error {
 		if err != nil {
 			return refusal(err)
 		}
+		crash.At("rotated")
 	}
 	noteCtx, cancel := detached(ctx, noteTimeout)
 	defer cancel()

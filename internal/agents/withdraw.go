@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/credenceproject/credence/internal/crash"
 	"github.com/credenceproject/credence/internal/registry"
 )
 
@@ -77,12 +78,15 @@ func (p *pass) withdraw(ctx context.Context) error {
 	if err := p.call(ctx, func(ctx context.Context) error { return p.s.secrets.DisableEntity(ctx, p.agent.ID) }); err != nil {
 		return err
 	}
+	crash.At("withdraw-disabled")
 	if err := p.call(ctx, p.deleteClients); err != nil {
 		return err
 	}
+	crash.At("withdraw-clients")
 	if err := p.call(ctx, func(ctx context.Context) error { return p.s.secrets.DeleteEntity(ctx, p.agent.ID) }); err != nil {
 		return err
 	}
+	crash.At("withdraw-done")
 	err := p.record(ctx, registry.Progress{
 		Steps: registry.Steps[:len(registry.Steps)-1], State: registry.StepPending, Forget: registry.Steps, Renewed: true,
 	})
@@ -98,10 +102,12 @@ func (p *pass) withdraw(ctx context.Context) error {
 
 // undo takes something back from a provider and writes down how it went.
 func (p *pass) undo(ctx context.Context, remove func(context.Context) error, steps ...registry.StepName) error {
+	crash.At("undo-" + string(steps[0]))
 	err := p.call(ctx, remove)
 	if errors.Is(err, registry.ErrLeaseLost) {
 		return err
 	}
+	crash.At("undo-" + string(steps[0]) + "-done")
 	progress := registry.Progress{Steps: steps, State: registry.StepUndone}
 	if err != nil {
 		progress.State, progress.Error = registry.StepFailed, publicText(err)

@@ -95,6 +95,42 @@ func (w *world) atEachPoint(what string, check func(t *testing.T, w, victim *wor
 	})
 }
 
+// TestAReplicaThatIsKilledLeavesNoHalfChange: the same for whatever an agent goes
+// through later, at every point between two of its steps.
+func TestAReplicaThatIsKilledLeavesNoHalfChange(t *testing.T) {
+	t.Parallel()
+	w := newQuick(t)
+	type change struct{ method, action, document, points string }
+	changes := []change{
+		{"POST", "/suspend", `{"reason": "leaked"}`, "undo-vault_entity undo-vault_entity-done undo-auth0_grant undo-auth0_grant-done"},
+		{"POST", "/transfer", `{"team": "` + team + `", "owner": "ana@example.com", "reason": "anew"}`, "withdraw-disabled withdraw-clients withdraw-done"},
+		{"DELETE", "", "", "undo-vault_entity-done undo-auth0_client undo-auth0_client-done"},
+		{"POST", "/credentials", "", "rotated"},
+	}
+	victims := map[string]*world{} // before there is anything that they could find to do when they start
+	for _, c := range changes {
+		for point := range strings.FieldsSeq(c.points) {
+			victims[c.action+point] = w.victim(point)
+		}
+	}
+	for i, c := range changes {
+		for point := range strings.FieldsSeq(c.points) {
+			name := fmt.Sprintf("change-%d-%s", i, strings.ReplaceAll(point, "_", "-"))
+			w.as(w.developer).register(registration(name, nil))
+			w.victimDies(victims[c.action+point], c.method, "/agents/"+name+c.action, c.document, "")
+		}
+	}
+	w.settles()
+	for _, a := range w.checkAgreement() {
+		if a.Suspended != strings.HasPrefix(a.Name, "change-0-") {
+			t.Errorf("%s: suspended is %t", a.Name, a.Suspended)
+		}
+	}
+	if n := len(w.agentsThatAre("decommissioned")); n != 3 {
+		t.Errorf("%d agents are decommissioned, want 3", n)
+	}
+}
+
 // TestARotationThatIsKilledEndsTheOldSecret: the new one was in the memory of the
 // process that died. Nobody has it, and the next rotation gives one.
 func TestARotationThatIsKilledEndsTheOldSecret(t *testing.T) {
