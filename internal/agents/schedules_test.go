@@ -17,7 +17,7 @@ import (
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-var schedules = flag.Int("schedules", 60, "how many random schedules to run")
+var schedules = flag.Int("schedules", 200, "how many random schedules to run")
 
 // TestMain gives the random schedules their number, and seeds that are the same
 // each time; -rapid.seed is for others.
