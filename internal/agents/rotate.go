@@ -85,7 +85,7 @@ func applyRotation(a *registry.Agent, r Rotation) error {
 	}
 	a.CredentialsExpireAt = r.ExpiresAt
 	if r.RevokeTokens {
-		a.TokensValidAfter = time.Now().UTC()
+		a.TokensValidAfter = nextSecond(time.Now())
 	}
 	narrow(a)
 	return nil

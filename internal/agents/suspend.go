@@ -35,7 +35,7 @@ func (s *Service) Suspend(ctx context.Context, by registry.Principal, ref string
 			}
 			applySuspension(a, w.Reason)
 			if w.RevokeTokens {
-				a.TokensValidAfter = time.Now().UTC()
+				a.TokensValidAfter = nextSecond(time.Now())
 				a.Convergence.Renewal = a.Convergence.Renewal.Or(registry.RenewEntity) // when it is resumed
 			}
 			narrow(a)
@@ -77,13 +77,18 @@ func applyResumption(a *registry.Agent, revokeTokens bool, now time.Time) error 
 	renewal := registry.RenewAccess
 	if revokeTokens {
 		renewal = registry.RenewEntity
-		a.TokensValidAfter = now.UTC()
+		a.TokensValidAfter = nextSecond(now)
 	}
 	a.Convergence.Renewal = a.Convergence.Renewal.Or(renewal)
 	a.Reopen(registry.StepGrant, registry.StepEntity, registry.StepAlias, registry.StepPolicy)
 	narrow(a) // policy goes on to see it suspended until the providers have followed
 	return nil
 }
+
+// nextSecond is when tokens count again that are issued from now on. The `iat` of a
+// token has whole seconds: in the present one nobody can tell those that were issued
+// before from those that come after, so none of them counts.
+func nextSecond(now time.Time) time.Time { return now.UTC().Truncate(time.Second).Add(time.Second) }
 
 // expirer is who suspends what has expired, in the audit log.
 var expirer = registry.Actor{Subject: "credence:expiry"}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"time"
 
 	"github.com/credenceproject/credence/api"
 	"github.com/credenceproject/credence/internal/agents"
@@ -58,7 +59,11 @@ func (s *Server) turn(ctx context.Context, turn func(context.Context, registry.P
 		return nil, err
 	}
 	return s.change(ctx, ref, ifMatch, rehearsed, func(by registry.Principal, id string, pre registry.Precondition) (registry.Agent, error) {
-		return turn(ctx, by, id, pre, agents.Switch{Reason: sent.Reason, RevokeTokens: sent.RevokeTokens, DryRun: rehearsed})
+		a, err := turn(ctx, by, id, pre, agents.Switch{Reason: sent.Reason, RevokeTokens: sent.RevokeTokens, DryRun: rehearsed})
+		if err == nil && !rehearsed {
+			s.untilTokensCount(ctx, a)
+		}
+		return a, err
 	})
 }
 
@@ -97,7 +102,24 @@ func (s *Server) RotateAgentCredentials(ctx context.Context, req api.RotateAgent
 	case r.DryRun:
 		return s.wouldBe(before, rotated.Agent), nil
 	default:
+		s.untilTokensCount(ctx, rotated.Agent)
 		return s.rotated(rotated), nil
+	}
+}
+
+// untilTokensCount returns when tokens that the agent gets from now on count: within
+// a second of a revocation (`iat` has whole seconds). Who is told of a resumption or
+// of new credentials can fetch a token at once.
+func (s *Server) untilTokensCount(ctx context.Context, a registry.Agent) {
+	left := a.TokensValidAfter.Sub(s.now())
+	if a.Suspended || left <= 0 {
+		return
+	}
+	timer := time.NewTimer(min(left, time.Second))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -267,6 +268,37 @@ func TestAnAdoptedClientIsNotGivenANewSecret(t *testing.T) {
 		w := s.ask(t, "admin", http.MethodPost, "/agents", with(supportAgent("triage"), `"adopt": {"client_id": "Qm4x"}`), "Idempotency-Key", "k")
 		if w.Code != status || strings.Contains(w.Body.String(), "shown") || !strings.Contains(w.Body.String(), `"client_id":"Qm4x"`) {
 			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
+// A token's iat has whole seconds. None that was issued before a revocation counts,
+// in its very second neither; who is answered can fetch one that does.
+func TestWhoIsToldOfARevocationCanFetchATokenThatCounts(t *testing.T) {
+	t.Parallel()
+	s := newOffice(t)
+	s.ask(t, "ana", http.MethodPost, "/agents", supportAgent("triage")).want(t, 201, "")
+	for _, step := range []struct{ action, document string }{
+		{"/credentials", `{"revoke_tokens": true}`},
+		{"/suspend", `{"reason": "It leaked", "revoke_tokens": true}`},
+		{"/resume", `{"reason": "Found"}`},
+		{"/suspend", `{"reason": "It leaked"}`},
+		{"/resume", `{"reason": "Found", "revoke_tokens": true}`},
+	} {
+		asked := time.Now()
+		w := s.ask(t, "ana", http.MethodPost, "/agents/triage"+step.action, step.document)
+		w.want(t, 200, "")
+		answered := time.Now()
+		a := agentOf(t, s.ask(t, "ana", http.MethodGet, "/agents/triage", "").ResponseRecorder)
+		from := *a.TokensValidAfter
+		if from.Nanosecond() != 0 {
+			t.Errorf("%s: tokens count from %s, want a whole second", step.action, from)
+		}
+		if strings.Contains(step.document, "revoke") && from.Unix() <= asked.Unix() {
+			t.Errorf("%s: a token that was issued as it was asked for, at %s, counts: from %s on they do", step.action, asked, from)
+		}
+		if !a.Suspended && answered.Unix() < from.Unix() {
+			t.Errorf("%s: a token that is fetched at %s does not count: from %s on they do", step.action, answered, from)
 		}
 	}
 }
