@@ -40,7 +40,7 @@ func TestAReleaseHasNoCrashPoints(t *testing.T) {
 // the crash point.
 func (w *world) victim(point string) *world {
 	w.t.Helper()
-	return w.replicaOf(must(crashingProgram())(w.t), crashAt, point, "CREDENCE_RECONCILE_INTERVAL", "1h")
+	return w.replicaOf(must(crashingProgram())(w.t), crashAt, point, "CREDENCE_RECONCILE_INTERVAL", "1h", "CREDENCE_DATABASE_MAX_CONNS", "4")
 }
 
 // TestAReplicaThatIsKilledLeavesNoHalfAgent: kill -9 of the replica that works on a

@@ -92,7 +92,7 @@ func startPostgres(ctx context.Context, o PostgresOptions) (_ *Postgres, err err
 }
 
 func (c *cluster) server(port int) spec {
-	args := []string{"-D", c.data, "-k", c.run, "-c", "max_connections=200",
+	args := []string{"-D", c.data, "-k", c.run, "-c", "max_connections=500",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"}
 	if port == SocketOnly {
 		args = append(args, "-c", "listen_addresses=")
