@@ -757,7 +757,7 @@ type DriftRecord struct {
 	LastSeen  time.Time `json:"last_seen"`
 	ObjectID  string    `json:"object_id"`
 
-	// ObjectKind client, grant, entity, alias, policy, role, mount, action or resource_server.
+	// ObjectKind client, grant, entity, alias, policy, role, mount, action, resource_server or setup.
 	ObjectKind string `json:"object_kind"`
 
 	// Provider auth0 or vault.

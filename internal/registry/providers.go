@@ -43,7 +43,7 @@ type ProviderEntity struct {
 // Drift is one respect in which a provider differs from the registry.
 type Drift struct {
 	Provider   string // auth0 or vault
-	ObjectKind string // client, grant, entity, alias, policy, role, mount, action or resource_server
+	ObjectKind string // client, grant, entity, alias, policy, role, mount, action, resource_server or setup
 	ObjectID   string
 	AgentID    string // "" when it is no agent's
 	Field      string

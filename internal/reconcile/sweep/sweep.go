@@ -167,10 +167,18 @@ func (r *run) look(ctx context.Context) (err error) {
 	return err
 }
 
-// everybodys looks at what concerns all agents. That is an operator's to mend.
+// everybodys looks at what concerns all agents. That is an operator's to mend, and
+// so is that we may not look: it keeps nobody from looking at the agents.
 func (r *run) everybodys(ctx context.Context) error {
-	for _, inspect := range []func(context.Context) ([]registry.Drift, error){r.o.Clients.InspectTenant, r.o.Entities.InspectStore} {
-		drifts, err := inspect(ctx)
+	for _, provider := range []struct {
+		name    string
+		inspect func(context.Context) ([]registry.Drift, error)
+	}{{auth0, r.o.Clients.InspectTenant}, {vault, r.o.Entities.InspectStore}} {
+		drifts, err := provider.inspect(ctx)
+		if errors.Is(err, registry.Refused) {
+			r.o.Log.WarnContext(ctx, "what concerns all agents may not be read", "provider", provider.name, "error", err)
+			drifts, err = []registry.Drift{unreadable(provider.name)}, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -179,6 +187,14 @@ func (r *run) everybodys(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// unreadable says that the control plane may not read how a provider is set up.
+func unreadable(provider string) registry.Drift {
+	return registry.Drift{
+		Provider: provider, ObjectKind: "setup", ObjectID: provider,
+		Expected: "readable", Found: "unreadable", Action: registry.DriftReported,
+	}
 }
 
 // agents compares every living agent that needs no pass.

@@ -71,6 +71,21 @@ func TestDriftIsRecordedAndRepaired(t *testing.T) {
 	}
 }
 
+// A control plane that was never given the right to read how the providers are set
+// up, such as after an upgrade, reports that and looks at the agents all the same.
+func TestWhatMayNotBeReadKeepsNobodyFromLookingAtTheAgents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(numbered(2)...)
+	w.clients["client-1"].Metadata["team"] = "finance"
+	w.fail["tenant"] = registry.Refused.Errorf("identity_provider_refused", "it lacks read:actions")
+	w.fail["store"] = registry.Refused.Errorf("secret_store_refused", "permission denied")
+	w.mustSweep(t)
+	want := []string{"repairing client client-1 metadata.team", "reported setup auth0", "reported setup vault"}
+	if diff := cmp.Diff(want, w.drifts()); diff != "" {
+		t.Errorf("drifts on record (-want +got):\n%s", diff)
+	}
+}
+
 // An agent that is not as desired is in the hands of a pass; one that changes
 // while the providers are asked may differ from what they said by rights.
 func TestAgentsThatAreWorkedOnAreLeftAlone(t *testing.T) {
