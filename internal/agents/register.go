@@ -99,6 +99,8 @@ func (s *Service) Register(ctx context.Context, by registry.Principal, r Registr
 	defer cancel()
 	p := &pass{s: s, agent: a, lease: lease, intentID: intentID}
 	switch err := p.run(workCtx); {
+	case err == nil && r.AdoptClientID != "": // its secret is known to whoever made it
+		return Registered{Agent: p.agent, Credentials: &registry.Credentials{ClientID: r.AdoptClientID}}, nil
 	case err == nil:
 		return Registered{Agent: p.agent, Credentials: p.issued}, nil
 	case errors.Is(err, registry.Refused) && !errors.Is(err, registry.ErrLeaseLost):
@@ -117,8 +119,8 @@ func deletedMeanwhile(cause error) error {
 }
 
 // adoptable refuses clients that cannot become an agent's: one that is not there,
-// that names an agent which lives or is still being removed, or with which people log in, since an agent's client does
-// nothing but get tokens of its own. Nor can the caller's own: an agent's client is
+// that names an agent which lives or is still being removed, or with which people
+// log in, since an agent's client does nothing but get tokens of its own. Nor can the caller's own: an agent's client is
 // shut out of the control plane for ever, and so would be all who come with it.
 func (s *Service) adoptable(ctx context.Context, by registry.Principal, clientID string) error {
 	if clientID == "" {

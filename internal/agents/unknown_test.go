@@ -172,8 +172,8 @@ func TestAClientThatExistsIsAdoptedWithItsSecret(t *testing.T) {
 	legacy := registry.Credentials{ClientID: r.AdoptClientID, ClientSecret: "known"}
 	w.tenant.adopt(legacy.ClientID, oauthClient{Secret: legacy.ClientSecret, Authentication: registry.ClientSecretPost})
 	got, err := w.service.Register(w.request(), admin, r)
-	if err != nil || got.Credentials != nil {
-		t.Fatalf("Register() = %+v, %v; want no credentials", got, err)
+	if err != nil || got.Credentials == nil || *got.Credentials != (registry.Credentials{ClientID: r.AdoptClientID}) {
+		t.Fatalf("Register() = %+v, %v; want its client and no secret", got, err)
 	}
 	if !w.tenant.works(legacy) {
 		t.Error("its secret does not work any more")

@@ -45,9 +45,6 @@ func (s *Server) CreateAgent(ctx context.Context, req api.CreateAgentRequestObje
 	if err == nil && rehearsed {
 		return s.wouldBe(registry.Agent{}, registered.Agent), nil
 	}
-	if r.AdoptClientID != "" && registered.Agent.Convergence.Converged() && registered.Credentials == nil {
-		registered.Credentials = &registry.Credentials{ClientID: r.AdoptClientID} // its secret is known to whoever made it
-	}
 	return s.registered(registered, err)
 }
 
