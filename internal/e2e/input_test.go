@@ -13,7 +13,7 @@ import (
 // status, its code and its place, and none of it leaves the server.
 func TestBadInputNeverReachesAProvider(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newStill(t)
 	before := providerCalls(w)
 	dev := w.as(w.developer)
 	for _, tt := range slices.Concat(badJSON(), badNames(), badRegistrations()) {

@@ -11,7 +11,7 @@ import (
 // nothing is made.
 func TestInvariant_A1_ARegistrationGrantsItselfNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newStill(t)
 	admin := w.as(w.admin)
 	admin.put("/environments/lab", `{}`).want(t, 201)
 	admin.put("/agent-types/modest", `{"allowed_environments": ["production"], "default_quota": {"requests_per_day": 5}}`).want(t, 201)
@@ -69,7 +69,7 @@ func TestInvariant_A1_ARegistrationGrantsItselfNothing(t *testing.T) {
 // name by now, and admins clear up.
 func TestInvariant_A3_ABlockedTeamRegistersAndDeletesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newStill(t)
 	dev, admin := w.as(w.developer), w.as(w.admin)
 	r := dev.register(registration("theirs", nil))
 	admin.put("/teams/"+team, `{"blocked": true}`).want(t, 201)
@@ -82,6 +82,13 @@ func TestInvariant_A3_ABlockedTeamRegistersAndDeletesNothing(t *testing.T) {
 	}
 	dev.get("/agents/theirs").want(t, 200)
 	admin.delete("/agents/theirs").want(t, 204)
+}
+
+// newStill is a world in which no sweep asks the providers anything, so that
+// whatever they hear was asked for by the test.
+func newStill(t testing.TB) *world {
+	t.Helper()
+	return newWorld(t, "CREDENCE_SWEEP_INTERVAL", "0s")
 }
 
 // providerCalls counts what the server asked the providers that could change
