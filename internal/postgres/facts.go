@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	scopeFactsSQL       = `SELECT name, revision FROM scopes`
+	scopeFactsSQL       = `SELECT name, part, revision, as_of FROM scopes`
 	environmentFactsSQL = `SELECT name, grants, max_staleness, reserved_names FROM environments`
 	// Policy sees an agent from its publication to its decommissioning, as the last
 	// change of it said.
@@ -60,13 +60,13 @@ func collect[T any](ctx context.Context, q querier, sql string, scan pgx.RowToFu
 	return pgx.CollectRows(rows, scan)
 }
 
-func loadScopes(ctx context.Context, q querier) (map[string]int64, error) {
-	scopes := map[string]int64{}
-	var name string
-	var revision int64
+func loadScopes(ctx context.Context, q querier) (map[registry.ScopePart]registry.Touch, error) {
+	scopes := map[registry.ScopePart]registry.Touch{}
+	var part registry.ScopePart
+	var touch registry.Touch
 	rows, _ := q.Query(ctx, scopeFactsSQL) // ForEachRow returns the query's error
-	_, err := pgx.ForEachRow(rows, []any{&name, &revision}, func() error {
-		scopes[name] = revision
+	_, err := pgx.ForEachRow(rows, []any{&part.Scope, &part.Part, &touch.Revision, &touch.At}, func() error {
+		scopes[part] = touch
 		return nil
 	})
 	return scopes, err
@@ -110,7 +110,7 @@ func loadPolicy(ctx context.Context, q querier, hash string) (registry.PlatformP
 func scanChange(row pgx.CollectableRow) (registry.Change, error) {
 	var c registry.Change
 	var after []byte
-	if err := row.Scan(&c.Epoch, &c.Revision, &c.Kind, &c.ObjectID, &c.OldScope, &c.NewScope, &after); err != nil {
+	if err := row.Scan(&c.Epoch, &c.Revision, &c.Kind, &c.ObjectID, &c.OldScope, &c.NewScope, &after, &c.At); err != nil {
 		return c, err
 	}
 	if after == nil {

@@ -33,7 +33,7 @@ func replay(t *testing.T, s *postgres.Session, to registry.Head) registry.Facts 
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := snapshot.New(registry.Facts{Head: registry.Head{Epoch: to.Epoch}, Scopes: map[string]int64{}}).Apply(changes)
+	v, err := snapshot.New(registry.Facts{Head: registry.Head{Epoch: to.Epoch}, Scopes: map[registry.ScopePart]registry.Touch{}}).Apply(changes)
 	if err != nil {
 		t.Fatal(err)
 	}

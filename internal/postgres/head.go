@@ -32,6 +32,8 @@ type change struct {
 	oldScope *string // nil: it was in none
 	newScope *string // nil: it is in none
 	after    any     // nil: it is gone
+
+	oldSubject string // of an agent that was there before
 }
 
 const nextRevisionSQL = `UPDATE registry_head SET revision = revision + 1 RETURNING epoch, revision`
@@ -53,9 +55,9 @@ const (
 	VALUES (@epoch, @revision, @kind, @id, @old_scope, @new_scope, @after)`
 	notifySQL     = `SELECT pg_notify($1, $2)`
 	touchScopeSQL = `
-	INSERT INTO scopes (name, revision) VALUES ($1, $2)
-	ON CONFLICT (name) DO UPDATE SET revision = excluded.revision`
-	touchAllScopesSQL = `UPDATE scopes SET revision = $1`
+	INSERT INTO scopes (name, part, revision, as_of) VALUES ($1, $2, $3, now())
+	ON CONFLICT (name, part) DO UPDATE SET revision = excluded.revision, as_of = excluded.as_of`
+	touchAllScopesSQL = `UPDATE scopes SET revision = $2, as_of = now() WHERE part = $1`
 	deleteScopeSQL    = `DELETE FROM scopes WHERE name = $1`
 )
 
@@ -83,20 +85,30 @@ func recordChange(ctx context.Context, tx pgx.Tx, h registry.Head, c change) err
 
 // touchScopes notes which bundles the change touches.
 func (c change) touchScopes(batch *pgx.Batch, revision int64) {
-	if !c.kind.InBundles() {
-		return
-	}
 	if c.kind == registry.EnvironmentChange && c.newScope == nil {
 		batch.Queue(deleteScopeSQL, c.id)
 		return
 	}
-	for _, scope := range []*string{c.oldScope, c.newScope} {
-		switch {
-		case scope == nil:
-		case *scope == registry.AllScopes:
-			batch.Queue(touchAllScopesSQL, revision)
-		default:
-			batch.Queue(touchScopeSQL, *scope, revision)
+	for _, p := range c.touched() {
+		if p.Scope == registry.AllScopes {
+			batch.Queue(touchAllScopesSQL, p.Part, revision)
+		} else {
+			batch.Queue(touchScopeSQL, p.Scope, p.Part, revision)
 		}
 	}
+}
+
+// touched are the bundles that the change is in.
+func (c change) touched() []registry.ScopePart {
+	facts := registry.Change{Kind: c.kind, ObjectID: c.id, OldSubject: c.oldSubject}
+	if c.oldScope != nil {
+		facts.OldScope = *c.oldScope
+	}
+	if c.newScope != nil {
+		facts.NewScope = *c.newScope
+	}
+	if image, ok := c.after.(*agentImage); ok && image != nil {
+		facts.Agent = &registry.AgentFacts{Subject: image.Subject}
+	}
+	return facts.Touches()
 }

@@ -97,6 +97,3 @@ const (
 	LayerChange       ChangeKind = "layer"
 	HeartbeatChange   ChangeKind = "heartbeat" // nothing changed: it says that the scope is still current
 )
-
-// InBundles reports whether bundles hold objects of this kind.
-func (k ChangeKind) InBundles() bool { return k != AgentTypeChange && k != TeamChange }
