@@ -24,14 +24,14 @@ func (s *Server) GetBundle(ctx context.Context, req api.GetBundleRequestObject) 
 	cache, vary, age := bundleCache, bundleVary, s.age()
 	if answer.Bundle == nil { // with the fields that the bundle would have (RFC 9110, section 15.4.5)
 		return api.GetBundle304Response{
-			Headers: api.GetBundle304ResponseHeaders{ETag: etag(answer.NotModified), Age: age, CacheControl: &cache, Vary: &vary},
+			Headers: api.BundleNotModifiedResponseHeaders{ETag: etag(answer.NotModified), Age: age, CacheControl: &cache, Vary: &vary},
 		}, nil
 	}
-	return api.GetBundle200ApplicationGzipResponse{
-		Headers:       api.GetBundle200ResponseHeaders{ETag: etag(answer.Bundle.Tag.String()), Age: age, CacheControl: &cache, Vary: &vary},
+	return api.GetBundle200ApplicationGzipResponse{BundleAnswerApplicationGzipResponse: api.BundleAnswerApplicationGzipResponse{
+		Headers:       api.BundleAnswerResponseHeaders{ETag: etag(answer.Bundle.Tag.String()), Age: age, CacheControl: &cache, Vary: &vary},
 		Body:          answer.Bundle.Reader(),
 		ContentLength: answer.Bundle.Size,
-	}, nil
+	}}, nil
 }
 
 // GetRevision handles GET /revision.
