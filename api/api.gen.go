@@ -108,33 +108,6 @@ func (e AuditEventOutcome) Valid() bool {
 	}
 }
 
-// Defines values for CeilingDataClassification.
-const (
-	CeilingDataClassificationHigh       CeilingDataClassification = "high"
-	CeilingDataClassificationLow        CeilingDataClassification = "low"
-	CeilingDataClassificationMedium     CeilingDataClassification = "medium"
-	CeilingDataClassificationPublic     CeilingDataClassification = "public"
-	CeilingDataClassificationRestricted CeilingDataClassification = "restricted"
-)
-
-// Valid indicates whether the value is a known member of the CeilingDataClassification enum.
-func (e CeilingDataClassification) Valid() bool {
-	switch e {
-	case CeilingDataClassificationHigh:
-		return true
-	case CeilingDataClassificationLow:
-		return true
-	case CeilingDataClassificationMedium:
-		return true
-	case CeilingDataClassificationPublic:
-		return true
-	case CeilingDataClassificationRestricted:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for CheckName.
 const (
 	Database         CheckName = "database"
@@ -216,33 +189,6 @@ func (e ConditionType) Valid() bool {
 	}
 }
 
-// Defines values for ConditionsDataClassification.
-const (
-	ConditionsDataClassificationHigh       ConditionsDataClassification = "high"
-	ConditionsDataClassificationLow        ConditionsDataClassification = "low"
-	ConditionsDataClassificationMedium     ConditionsDataClassification = "medium"
-	ConditionsDataClassificationPublic     ConditionsDataClassification = "public"
-	ConditionsDataClassificationRestricted ConditionsDataClassification = "restricted"
-)
-
-// Valid indicates whether the value is a known member of the ConditionsDataClassification enum.
-func (e ConditionsDataClassification) Valid() bool {
-	switch e {
-	case ConditionsDataClassificationHigh:
-		return true
-	case ConditionsDataClassificationLow:
-		return true
-	case ConditionsDataClassificationMedium:
-		return true
-	case ConditionsDataClassificationPublic:
-		return true
-	case ConditionsDataClassificationRestricted:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ConditionsMethods.
 const (
 	ConditionsMethodsDELETE  ConditionsMethods = "DELETE"
@@ -276,54 +222,27 @@ func (e ConditionsMethods) Valid() bool {
 	}
 }
 
-// Defines values for ConditionsResourceTypes.
-const (
-	ConditionsResourceTypesDataSink   ConditionsResourceTypes = "data_sink"
-	ConditionsResourceTypesDataSource ConditionsResourceTypes = "data_source"
-	ConditionsResourceTypesService    ConditionsResourceTypes = "service"
-	ConditionsResourceTypesSkill      ConditionsResourceTypes = "skill"
-	ConditionsResourceTypesTool       ConditionsResourceTypes = "tool"
-)
-
-// Valid indicates whether the value is a known member of the ConditionsResourceTypes enum.
-func (e ConditionsResourceTypes) Valid() bool {
-	switch e {
-	case ConditionsResourceTypesDataSink:
-		return true
-	case ConditionsResourceTypesDataSource:
-		return true
-	case ConditionsResourceTypesService:
-		return true
-	case ConditionsResourceTypesSkill:
-		return true
-	case ConditionsResourceTypesTool:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for DataClassification.
 const (
-	DataClassificationHigh       DataClassification = "high"
-	DataClassificationLow        DataClassification = "low"
-	DataClassificationMedium     DataClassification = "medium"
-	DataClassificationPublic     DataClassification = "public"
-	DataClassificationRestricted DataClassification = "restricted"
+	High       DataClassification = "high"
+	Low        DataClassification = "low"
+	Medium     DataClassification = "medium"
+	Public     DataClassification = "public"
+	Restricted DataClassification = "restricted"
 )
 
 // Valid indicates whether the value is a known member of the DataClassification enum.
 func (e DataClassification) Valid() bool {
 	switch e {
-	case DataClassificationHigh:
+	case High:
 		return true
-	case DataClassificationLow:
+	case Low:
 		return true
-	case DataClassificationMedium:
+	case Medium:
 		return true
-	case DataClassificationPublic:
+	case Public:
 		return true
-	case DataClassificationRestricted:
+	case Restricted:
 		return true
 	default:
 		return false
@@ -557,25 +476,25 @@ func (e ResourceAccessVisibility) Valid() bool {
 
 // Defines values for ResourceType.
 const (
-	ResourceTypeDataSink   ResourceType = "data_sink"
-	ResourceTypeDataSource ResourceType = "data_source"
-	ResourceTypeService    ResourceType = "service"
-	ResourceTypeSkill      ResourceType = "skill"
-	ResourceTypeTool       ResourceType = "tool"
+	DataSink   ResourceType = "data_sink"
+	DataSource ResourceType = "data_source"
+	Service    ResourceType = "service"
+	Skill      ResourceType = "skill"
+	Tool       ResourceType = "tool"
 )
 
 // Valid indicates whether the value is a known member of the ResourceType enum.
 func (e ResourceType) Valid() bool {
 	switch e {
-	case ResourceTypeDataSink:
+	case DataSink:
 		return true
-	case ResourceTypeDataSource:
+	case DataSource:
 		return true
-	case ResourceTypeService:
+	case Service:
 		return true
-	case ResourceTypeSkill:
+	case Skill:
 		return true
-	case ResourceTypeTool:
+	case Tool:
 		return true
 	default:
 		return false
@@ -910,12 +829,9 @@ type Capability struct {
 
 // Ceiling Bounds what lower tiers and registrations can grant; of the tiers `team` and `agent_type`. For admins.
 type Ceiling struct {
-	DataClassification *[]CeilingDataClassification `json:"data_classification,omitempty"`
-	Permissions        *[]string                    `json:"permissions,omitempty"`
+	DataClassification *[]DataClassification `json:"data_classification,omitempty"`
+	Permissions        *[]string             `json:"permissions,omitempty"`
 }
-
-// CeilingDataClassification defines model for Ceiling.DataClassification.
-type CeilingDataClassification string
 
 // Check defines model for Check.
 type Check struct {
@@ -946,28 +862,22 @@ type ConditionType string
 
 // Conditions Each list holds when one of its values does; all that are listed must.
 type Conditions struct {
-	AgentTypes         *[]NameString                   `json:"agent_types,omitempty"`
-	DataClassification *[]ConditionsDataClassification `json:"data_classification,omitempty"`
-	Environments       *[]NameString                   `json:"environments,omitempty"`
-	Methods            *[]ConditionsMethods            `json:"methods,omitempty"`
+	AgentTypes         *[]NameString         `json:"agent_types,omitempty"`
+	DataClassification *[]DataClassification `json:"data_classification,omitempty"`
+	Environments       *[]NameString         `json:"environments,omitempty"`
+	Methods            *[]ConditionsMethods  `json:"methods,omitempty"`
 
 	// OutsideHours Holds outside of these hours of the local day. `from` later than `to` spans midnight.
 	OutsideHours *Hours `json:"outside_hours,omitempty"`
 
 	// Permissions Of which the agent holds one.
-	Permissions   *[]string                  `json:"permissions,omitempty"`
-	ResourceTypes *[]ConditionsResourceTypes `json:"resource_types,omitempty"`
-	Resources     *[]NameString              `json:"resources,omitempty"`
+	Permissions   *[]string       `json:"permissions,omitempty"`
+	ResourceTypes *[]ResourceType `json:"resource_types,omitempty"`
+	Resources     *[]NameString   `json:"resources,omitempty"`
 }
-
-// ConditionsDataClassification defines model for Conditions.DataClassification.
-type ConditionsDataClassification string
 
 // ConditionsMethods defines model for Conditions.Methods.
 type ConditionsMethods string
-
-// ConditionsResourceTypes defines model for Conditions.ResourceTypes.
-type ConditionsResourceTypes string
 
 // Convergence How the providers follow.
 type Convergence struct {

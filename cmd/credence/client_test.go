@@ -186,8 +186,8 @@ func triage() api.Agent {
 		Lifecycle: api.AgentLifecycleActive, Revision: 42, CredentialGeneration: 1,
 		Conditions: []api.Condition{condition(api.ConditionTypeIdentityReady), condition(api.ConditionTypeReady)},
 		Provisioning: []api.ProvisioningStep{
-			{Step: api.Auth0Client, State: api.Done, At: testTime},
-			{Step: api.VaultEntity, State: api.Failed, At: testTime, LastError: &refused},
+			{Step: api.ProvisioningStepStepAuth0Client, State: api.Done, At: testTime},
+			{Step: api.ProvisioningStepStepVaultEntity, State: api.Failed, At: testTime, LastError: &refused},
 		},
 		Identity:  api.AgentIdentity{Provider: api.Auth0, ClientID: &client, Subject: &subject},
 		Secrets:   api.AgentSecrets{Provider: api.Vault, Entity: "agent_" + testID},
