@@ -116,7 +116,7 @@ func newAPI(ctx context.Context, cfg config.Server, s services, metrics *prometh
 	handler := httpapi.New(httpapi.Options{
 		Agents: s.agents, Rulebook: rulebook.NewService(s.store), Resources: resources.NewService(s.store, s.follower),
 		Rehearsal: httpapi.Rehearsal{Rulebook: rulebook.NewService(rehearsal), Resources: resources.NewService(rehearsal, s.follower)},
-		Bundles:   bundles.NewService(s.follower, cfg.BundleHold, log), Decisions: decisions.NewService(s.follower, decisions.NewEvaluator(), log),
+		Bundles:   bundles.NewService(s.follower, cfg.Bundles.Hold, log), Decisions: decisions.NewService(s.follower, decisions.NewEvaluator(), log),
 		Heads: s.store, Follower: s.follower, Freshness: s.follower, Schemas: validator,
 		Authenticator: verifier, Auditor: s.store, Audit: s.store, Drift: sweep.NewDrifts(s.store, s.agents),
 		Health: health, Handout: handout(cfg, s.identity),
