@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	scopeFactsSQL       = `SELECT name, part, revision, as_of FROM scopes`
+	scopeFactsSQL       = `SELECT name, '' AS part, revision, as_of FROM scopes UNION ALL SELECT name, part, revision, as_of FROM scope_parts`
 	environmentFactsSQL = `SELECT name, grants, max_staleness, reserved_names FROM environments`
 	// Policy sees an agent from its publication to its decommissioning, as the last
 	// change of it said.
@@ -46,6 +46,9 @@ func loadFacts(ctx context.Context, tx pgx.Tx, f *registry.Facts) error {
 		return err
 	}
 	if f.Resources, err = collect(ctx, tx, resourceFactsSQL, scanResourceFacts); err != nil {
+		return err
+	}
+	if f.Layers, err = collect(ctx, tx, layerFactsSQL, scanLayerFacts); err != nil {
 		return err
 	}
 	if f.AgentClients, err = collect(ctx, tx, agentClientsSQL, pgx.RowTo[string]); err != nil {
@@ -86,6 +89,11 @@ func scanResourceFacts(row pgx.CollectableRow) (registry.ResourceFacts, error) {
 	return resourceImageOf(r).facts(), nil
 }
 
+func scanLayerFacts(row pgx.CollectableRow) (registry.LayerFacts, error) {
+	l, err := scanLayer(row)
+	return layerImageOf(l).facts(), err
+}
+
 func loadActivePolicy(ctx context.Context, q querier) (registry.PlatformPolicy, error) {
 	var hash string
 	var revision int64
@@ -124,6 +132,8 @@ func scanChange(row pgx.CollectableRow) (registry.Change, error) {
 		c.Resource, err = decode(after, resourceImage.facts)
 	case registry.EnvironmentChange:
 		c.Environment, err = decode(after, environmentImage.facts)
+	case registry.LayerChange:
+		c.Layer, err = decode(after, layerImage.facts)
 	case registry.PolicyChange:
 		c.Policy, err = decode(after, policyImage.facts)
 		if err == nil {

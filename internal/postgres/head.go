@@ -55,10 +55,15 @@ const (
 	VALUES (@epoch, @revision, @kind, @id, @old_scope, @new_scope, @after)`
 	notifySQL     = `SELECT pg_notify($1, $2)`
 	touchScopeSQL = `
-	INSERT INTO scopes (name, part, revision, as_of) VALUES ($1, $2, $3, now())
+	INSERT INTO scopes (name, revision, as_of, parts_at) VALUES ($1, $2, now(), $2)
+	ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, as_of = excluded.as_of, parts_at = excluded.parts_at`
+	touchPartSQL = `
+	INSERT INTO scope_parts (name, part, revision, as_of) VALUES ($1, $3, $2, now())
 	ON CONFLICT (name, part) DO UPDATE SET revision = excluded.revision, as_of = excluded.as_of`
-	touchAllScopesSQL = `UPDATE scopes SET revision = $2, as_of = now() WHERE part = $1`
+	touchAllScopesSQL = `UPDATE scopes SET revision = $1, as_of = now(), parts_at = $1`
+	touchAllPartsSQL  = `UPDATE scope_parts SET revision = $1, as_of = now() WHERE part = $2`
 	deleteScopeSQL    = `DELETE FROM scopes WHERE name = $1`
+	deletePartsSQL    = `DELETE FROM scope_parts WHERE name = $1`
 )
 
 // recordChange writes c's row at h and tells the followers on commit.
@@ -87,13 +92,19 @@ func recordChange(ctx context.Context, tx pgx.Tx, h registry.Head, c change) err
 func (c change) touchScopes(batch *pgx.Batch, revision int64) {
 	if c.kind == registry.EnvironmentChange && c.newScope == nil {
 		batch.Queue(deleteScopeSQL, c.id)
+		batch.Queue(deletePartsSQL, c.id)
 		return
 	}
 	for _, p := range c.touched() {
-		if p.Scope == registry.AllScopes {
-			batch.Queue(touchAllScopesSQL, p.Part, revision)
-		} else {
-			batch.Queue(touchScopeSQL, p.Scope, p.Part, revision)
+		switch all := p.Scope == registry.AllScopes; {
+		case all && p.Part == "":
+			batch.Queue(touchAllScopesSQL, revision)
+		case all:
+			batch.Queue(touchAllPartsSQL, revision, p.Part)
+		case p.Part == "":
+			batch.Queue(touchScopeSQL, p.Scope, revision)
+		default:
+			batch.Queue(touchPartSQL, p.Scope, revision, p.Part)
 		}
 	}
 }
