@@ -127,20 +127,52 @@ func (v *View) IsAgentClient(clientID string) bool {
 // Apply returns the view after the changes, which must follow the view's
 // revision without a gap.
 func (v *View) Apply(changes []registry.Change) (*View, error) {
+	at := v.head
+	for _, c := range changes {
+		if c.Epoch != at.Epoch || c.Revision != at.Revision+1 {
+			return nil, doesNotFollow(c.Head, at)
+		}
+		at = c.Head
+	}
+	return v.after(changes, at), nil
+}
+
+// ApplyScoped returns the view of one scope after the changes, which must be all
+// those of the scope from the view's revision on to upTo: between them are the
+// revisions that changed other scopes. More of them may follow; the view is then at
+// the last.
+func (v *View) ApplyScoped(changes []registry.Change, upTo registry.Head) (*View, error) {
+	at := v.head
+	for _, c := range changes {
+		if c.Epoch != at.Epoch || c.Revision <= at.Revision {
+			return nil, doesNotFollow(c.Head, at)
+		}
+		at = c.Head
+	}
+	if upTo.Epoch != v.head.Epoch || upTo.Revision < v.head.Revision {
+		return nil, doesNotFollow(upTo, v.head)
+	}
+	at.Revision = max(at.Revision, upTo.Revision)
+	return v.after(changes, at), nil
+}
+
+func doesNotFollow(h, at registry.Head) error {
+	return fmt.Errorf("change %s.%d does not follow %s.%d", h.Epoch, h.Revision, at.Epoch, at.Revision)
+}
+
+// after is the view after the changes, at head.
+func (v *View) after(changes []registry.Change, head registry.Head) *View {
 	next := *v
+	next.head = head
 	next.touched, next.environments, next.agents = maps.Clone(v.touched), maps.Clone(v.environments), maps.Clone(v.agents)
 	for _, c := range changes {
-		if c.Epoch != next.head.Epoch || c.Revision != next.head.Revision+1 {
-			return nil, fmt.Errorf("change %s.%d does not follow %s.%d", c.Epoch, c.Revision, next.head.Epoch, next.head.Revision)
-		}
 		if key, ok := next.byID.Get(c.ObjectID); ok && c.Kind == registry.AgentChange {
 			c.OldSubject = key.subject
 		}
 		next.apply(c)
 		next.touch(c)
-		next.head = c.Head
 	}
-	return &next, nil
+	return &next
 }
 
 func (v *View) apply(c registry.Change) {
