@@ -31,15 +31,30 @@ method := input.request.method if {
 	is_string(input.request.method)
 }
 
-# path is what follows the name of the resource.
-path := array.slice(input.parsed_path, name_index + 1, count(input.parsed_path)) if is_array(input.parsed_path)
-
-path := input.request.path if {
-	not envoy
-	is_array(input.request.path)
+# path is what follows the name of the resource. One that is too long for layers to
+# look at, or that is no list of strings, is undefined, and names no resource.
+path := segments if {
+	count(segments) <= 64
+	every segment in segments {
+		is_string(segment)
+	}
 }
 
+segments := array.slice(input.parsed_path, name_index + 1, count(input.parsed_path)) if {
+	is_array(input.parsed_path)
+} else := input.request.path if {
+	not envoy
+	is_array(input.request.path)
+} else := [] if {
+	not envoy
+	not says_path
+}
+
+# A program need not say a path.
+says_path if input.request.path != null
+
 resource_name := input.parsed_path[name_index] if {
+	path
 	is_string(input.parsed_path[name_index])
 
 	# What Envoy routes by and what the server makes of a dot segment differ.
@@ -49,6 +64,7 @@ resource_name := input.parsed_path[name_index] if {
 
 resource_name := input.resource.id if {
 	not envoy
+	path
 	is_string(input.resource.id)
 }
 
