@@ -123,6 +123,7 @@ func (c *terminal) run(ctx context.Context, args ...string) int {
 	root.SetOut(&out)
 	root.SetErr(&errs)
 	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().checkCommand(),
+		developer().policyCommand(), developer().explainCommand(), developer().bundleCommand(),
 		developer().auditCommand(), developer().driftCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
 	withUsageErrors(root)
 	root.SetArgs(args)

@@ -55,6 +55,7 @@ func newRoot(env lookup, io streams) *cobra.Command {
 		serverCommand(env, io), migrateCommand(env, io), restoreCommand(env, io), setupCommand(env, io), devCommand(io),
 		agentCommand(io, env), resourceCommand(io, env), checkCommand(io, env), explainCommand(io, env), policyCommand(io, env), bundleCommand(io, env),
 		auditCommand(io, env), driftCommand(io, env), tokenCommand(io, env), healthcheckCommand(io, env),
+		gateCommand(io),
 	)
 	return withUsageErrors(root)
 }

@@ -38,7 +38,7 @@ agent does.`,
 	}
 	d.bind(cmd)
 	cmd.AddCommand(
-		d.pullPolicyCommand(), d.validatePolicyCommand(), d.diffPolicyCommand(), d.pushPolicyCommand(),
+		d.pullPolicyCommand(), d.testPolicyCommand(), d.validatePolicyCommand(), d.diffPolicyCommand(), d.pushPolicyCommand(),
 		d.listPoliciesCommand(), d.policyVersionsCommand(), d.rollbackPolicyCommand(), d.deletePolicyCommand(),
 	)
 	return cmd
@@ -88,7 +88,7 @@ func aboutPolicy(key registry.LayerKey, err error) error {
 
 // completePolicies completes policies' names from the server. It says nothing when
 // that fails: it writes into a half-written command line.
-func (d *developer) completePolicies(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (d *developer) completePolicies(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
 	client, err := d.connect(cmd)

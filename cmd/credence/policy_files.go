@@ -199,7 +199,10 @@ func (f policyFile) yaml() (string, error) {
 // block writes mappings and lists of mappings a line each, and lists of words in
 // one line.
 func block(n *yaml.Node) {
-	n.Style &^= yaml.FlowStyle | yaml.DoubleQuotedStyle
+	n.Style &^= yaml.FlowStyle
+	if n.Kind == yaml.ScalarNode && !strings.Contains(n.Value, ":") { // 17:00 is a number to older readers of YAML
+		n.Style &^= yaml.DoubleQuotedStyle
+	}
 	plainList := n.Kind == yaml.SequenceNode
 	for _, child := range n.Content {
 		block(child)

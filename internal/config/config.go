@@ -242,6 +242,9 @@ func (c Server) validate() []error {
 // 10 s, for the rest.
 const maxInline = 9 * time.Second
 
+// maxGate is the same of the check of a policy, which may have to wait for others.
+const maxGate = 6 * time.Second
+
 // checkDurations checks those that must stand in an order. One that is 0 was not
 // read, or its fault was told already.
 func (c Server) checkDurations() []error {
@@ -267,6 +270,9 @@ func (c Server) checkDurations() []error {
 	}
 	if v.Inline > maxInline {
 		faults = append(faults, fmt.Errorf("CREDENCE_INLINE_TIMEOUT is %s: a request lasts 10s, so it must be at most %s", v.Inline, maxInline))
+	}
+	if c.Gate.Timeout > maxGate {
+		faults = append(faults, fmt.Errorf("CREDENCE_GATE_TIMEOUT is %s: a request lasts 10s, so it must be at most %s", c.Gate.Timeout, maxGate))
 	}
 	return faults
 }

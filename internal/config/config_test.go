@@ -99,7 +99,7 @@ var example = map[string]string{
 	"CREDENCE_SWEEP_INTERVAL": "0", "CREDENCE_AUTH0_RATE": "2.5", "CREDENCE_AUTH0_BURST": "10", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
 	"CREDENCE_CHECK_EVERY": "2s", "CREDENCE_BUNDLE_HOLD": "20s", "CREDENCE_PUBLISH_WINDOW": "20ms", "CREDENCE_MAX_POLLS": "32",
 	"CREDENCE_BUNDLE_KEYS_DIR": "keys", "CREDENCE_POLL_DRAIN": "6s", "CREDENCE_HEARTBEAT_INTERVAL": "2m",
-	"CREDENCE_GATE_TIMEOUT": "7s", "CREDENCE_GATE_MEMORY": "128", "CREDENCE_GATE_AT_ONCE": "3",
+	"CREDENCE_GATE_TIMEOUT": "4s", "CREDENCE_GATE_MEMORY": "128", "CREDENCE_GATE_AT_ONCE": "3",
 }
 
 func TestEverySettingReachesItsField(t *testing.T) {
@@ -127,7 +127,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		Bundles: config.Bundles{
 			Hold: 20 * time.Second, PublishWindow: 20 * time.Millisecond, MaxPolls: 32, KeysDir: "keys", Drain: 6 * time.Second,
 		},
-		Gate: config.Gate{Timeout: 7 * time.Second, Memory: 128, AtOnce: 3},
+		Gate: config.Gate{Timeout: 4 * time.Second, Memory: 128, AtOnce: 3},
 	}
 	unexported := cmp.AllowUnexported(config.Secret{})
 	if diff := cmp.Diff(want, mustLoad(t, nil, example), unexported); diff != "" {
