@@ -17,7 +17,7 @@ import (
 )
 
 // testTime bounds one test of an author.
-const testTime = 2 * time.Second
+const testTime = 5 * time.Second
 
 // parseTests returns the module with the author's tests, or nil for none.
 func (c checker) parseTests(r Request) (*ast.Module, []Fault) {
