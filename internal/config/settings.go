@@ -91,7 +91,7 @@ var settings = []Setting{
 	duration("POLL_DRAIN", "5s", "over which held polls are released when the server stops, so that they do not come back at once elsewhere", func(c *Server) *time.Duration { return &c.Bundles.Drain }),
 	duration("HEARTBEAT_INTERVAL", "1m", "how old the newest change of an environment becomes before it is said that it still is the newest; well below each environment's max_staleness", func(c *Server) *time.Duration { return &c.Jobs.HeartbeatEvery }),
 	duration("GATE_TIMEOUT", "5s", "processor time that the check of a policy's custom Rego may take, its tests included; 6s at most", func(c *Server) *time.Duration { return &c.Gate.Timeout }),
-	custom("GATE_MEMORY", "256", "MiB that such a check may use", func(c *Server, s string) (err error) {
+	custom("GATE_MEMORY", "512", "MiB that such a check may use", func(c *Server, s string) (err error) {
 		c.Gate.Memory, err = positive(s)
 		return err
 	}),
