@@ -32,6 +32,20 @@ CREATE TRIGGER scopes_touch_parts BEFORE UPDATE ON scopes
     FOR EACH ROW WHEN (NEW.revision <> OLD.revision AND NEW.parts_at = OLD.parts_at)
     EXECUTE FUNCTION credence_touch_parts();
 
+-- +goose StatementBegin
+CREATE FUNCTION credence_make_parts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO scope_parts (name, part, revision)
+    SELECT NEW.name, p.part, NEW.revision
+    FROM unnest(ARRAY['policy', 'resources'] || ARRAY(SELECT 'agents-' || to_hex(n) FROM generate_series(0, 15) n)) AS p (part)
+    ON CONFLICT (name, part) DO UPDATE SET revision = excluded.revision, as_of = now();
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER scopes_make_parts AFTER INSERT ON scopes
+    FOR EACH ROW WHEN (NEW.parts_at = 0)
+    EXECUTE FUNCTION credence_make_parts();
+
 ALTER TABLE changes DROP CONSTRAINT changes_kind_check;
 ALTER TABLE changes ADD CONSTRAINT changes_kind_check
     CHECK (kind IN ('agent', 'environment', 'agent_type', 'team', 'resource', 'platform_policy', 'layer', 'heartbeat'));
@@ -41,6 +55,8 @@ DELETE FROM changes WHERE kind IN ('layer', 'heartbeat');
 ALTER TABLE changes DROP CONSTRAINT changes_kind_check;
 ALTER TABLE changes ADD CONSTRAINT changes_kind_check
     CHECK (kind IN ('agent', 'environment', 'agent_type', 'team', 'resource', 'platform_policy'));
+DROP TRIGGER scopes_make_parts ON scopes;
+DROP FUNCTION credence_make_parts;
 DROP TRIGGER scopes_touch_parts ON scopes;
 DROP FUNCTION credence_touch_parts;
 DROP TABLE scope_parts;

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"io"
 	"time"
 
@@ -168,8 +169,8 @@ func (s *Service) now(scope string, since registry.Head) (answer, error) {
 	if !ok {
 		return answer{}, registry.Gone.Errorf("changes_gone", "what changed since then is not known any more; start again from the snapshot")
 	}
-	if v := s.registry.View(); len(changes) == 0 && v != nil {
-		if _, exists := v.Environment(scope); !exists {
+	if v := s.registry.View(); v != nil && !slices.ContainsFunc(changes, func(c registry.Change) bool { return c.Kind == registry.EnvironmentChange }) {
+		if _, exists := v.Environment(scope); !exists { // nor did it while these came
 			return answer{}, noEnvironment()
 		}
 	}

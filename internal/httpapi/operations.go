@@ -123,7 +123,7 @@ var operations = map[string]operation{
 	"deletePolicy":       writes(registry.PoliciesWrite, "policy", "delete", noBody),
 	"rollbackPolicy":     writes(registry.PoliciesWrite, "policy", "rollback", document).has(named("confirm")...),
 	"validatePolicy": {
-		anyOf: []registry.Permission{registry.PoliciesRead}, kind: "policy", action: "policy.validate", body: document, query: named("tier", "id"),
+		anyOf: []registry.Permission{registry.PoliciesWrite}, kind: "policy", action: "policy.validate", body: document, query: named("tier", "id"),
 	},
 
 	"listAudit":   reads(registry.AgentsRead).has(page...).has(named("agent", "actor", "action", "from", "until")...),

@@ -75,8 +75,8 @@ func layerOperations(do func(operationID string, status int, c call) *httptest.R
 	put(403, "author", "", `{}`, any)
 	put(200, "admin", "", `{}`, any)
 
-	do("validatePolicy", 200, call{method: http.MethodPost, path: "/policies:validate?tier=team&id=customer-success", as: "auditor", body: teamsRules})
-	do("validatePolicy", 422, call{method: http.MethodPost, path: "/policies:validate?tier=org&id=x", as: "auditor", body: teamsRules})
+	do("validatePolicy", 200, call{method: http.MethodPost, path: "/policies:validate?tier=team&id=customer-success", as: "author", body: teamsRules})
+	do("validatePolicy", 422, call{method: http.MethodPost, path: "/policies:validate?tier=org&id=x", as: "author", body: teamsRules})
 	do("validatePolicy", 403, call{method: http.MethodPost, path: "/policies:validate?tier=team&id=x", as: "owner", body: teamsRules})
 
 	do("getPolicy", 200, call{method: http.MethodGet, path: teamPolicy, as: "auditor"})

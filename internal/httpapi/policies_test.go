@@ -162,7 +162,7 @@ func TestFaultsOfRegoAreToldByLine(t *testing.T) {
 	document := strings.Replace(teamsRules, `request.method == \"TRACE\"`, `input.method == \"TRACE\"`, 1)
 	for _, w := range []reply{
 		s.ask(t, "author", "PUT", teamPolicy, document, "If-None-Match", "*"),
-		s.ask(t, "auditor", "POST", "/policies:validate?tier=team&id=customer-success", document),
+		s.ask(t, "author", "POST", "/policies:validate?tier=team&id=customer-success", document),
 	} {
 		p := wantProblem(t, w.ResponseRecorder, 422, "invalid_policy")
 		for _, f := range deref(p.Errors) {
@@ -180,16 +180,16 @@ func TestValidatingAPolicyKeepsNothing(t *testing.T) {
 	t.Parallel()
 	s, agents := newPolicies(t)
 	const path = "/policies:validate?tier=team&id=customer-success"
-	s.ask(t, "auditor", "POST", path, teamsRules).wantJSON(t, `{"denies_everyone": false, "tests": [{"name": "test_reads", "passed": true}]}`)
-	s.ask(t, "auditor", "POST", path, `{"rules": [{"code": "a", "effect": "deny"}], "ceiling": {}}`).wantJSON(t, `{"denies_everyone": true, "tests": []}`)
+	s.ask(t, "author", "POST", path, teamsRules).wantJSON(t, `{"denies_everyone": false, "tests": [{"name": "test_reads", "passed": true}]}`)
+	s.ask(t, "author", "POST", path, `{"rules": [{"code": "a", "effect": "deny"}], "ceiling": {}}`).wantJSON(t, `{"denies_everyone": true, "tests": []}`)
 	byID := "/policies:validate?tier=agent&id=" + strings.TrimPrefix(agents, "/policies/agent/")
 	s.ask(t, "stranger", "POST", byID, `{}`).want(t, 200, "") // who may write it is not asked
-	s.ask(t, "auditor", "POST", path, `{"rules": 7}`).want(t, 422, "invalid_policy", "/rules type")
-	s.ask(t, "auditor", "POST", "/policies:validate?tier=agent&id=triage", `{}`).want(t, 422, "invalid_policy", " invalid_id")
-	s.ask(t, "auditor", "POST", "/policies:validate?tier=agent&id=0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", `{}`).want(t, 404, "not_found")
+	s.ask(t, "author", "POST", path, `{"rules": 7}`).want(t, 422, "invalid_policy", "/rules type")
+	s.ask(t, "author", "POST", "/policies:validate?tier=agent&id=triage", `{}`).want(t, 422, "invalid_policy", " invalid_id")
+	s.ask(t, "author", "POST", "/policies:validate?tier=agent&id=0197a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", `{}`).want(t, 404, "not_found")
 	s.ask(t, "owner", "POST", path, teamsRules).want(t, 403, "permission_denied")
 	for _, query := range []string{"", "?tier=team", "?id=a", "?tier=team&id=a&id=b", "?tier=team&id=a&dry_run=true"} {
-		s.ask(t, "auditor", "POST", "/policies:validate"+query, teamsRules).want(t, 400, "invalid_parameter")
+		s.ask(t, "author", "POST", "/policies:validate"+query, teamsRules).want(t, 400, "invalid_parameter")
 	}
 	s.ask(t, "auditor", "GET", "/policies", "").wantJSON(t, `{"items": []}`)
 }

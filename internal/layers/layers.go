@@ -83,9 +83,9 @@ type scoped struct {
 	set    *Set
 }
 
-// kept is how many sets stay: those of a few scopes, at the newest view and at
+// kept is how many sets stay: those of many scopes, at the newest view and at
 // older ones that somebody still holds.
-const kept = 64
+const kept = 512
 
 // NewCache returns a Cache that asks compile about each module and logs those that
 // are refused.
@@ -102,8 +102,9 @@ func (c *Cache) InForce(v *snapshot.View, scope string) *Set {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.current {
+	for i, s := range c.current {
 		if s.scope == scope && same(s.custom, custom) {
+			c.current = slices.Insert(slices.Delete(c.current, i, i+1), 0, s)
 			return s.set
 		}
 	}

@@ -51,7 +51,7 @@ func (s *Service) check(ctx context.Context, v *snapshot.View, p registry.Policy
 	}
 	switch {
 	case deniesEveryone(registry.Policy{Ceiling: p.Ceiling}, who):
-		add("/ceiling", "lets no call through")
+		add("/ceiling", "lets no call through that needs a permission")
 	case deniesEveryone(p, who):
 		add("/rules", "leave no call undenied, of whatever resource and whenever it comes")
 	}

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -126,4 +127,23 @@ func TestThePoliciesTableRefusesWhatIsNoPolicy(t *testing.T) {
 			t.Errorf("%+v: error = %v", tt, err)
 		}
 	}
+}
+
+// All modules are compiled where one of them is checked, in seconds.
+func TestModulesAreBoundedInAllAndATeamsToo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.rules(t)
+	long := func(key registry.LayerKey, size int) registry.Policy {
+		p := custom(key, "long")
+		p.Rego += strings.Repeat("#", size-len(p.Rego))
+		return p
+	}
+	b.wantNoRoom(t, long(ofTeam, 256<<10+1))
+	b.putPolicy(t, long(ofTeam, 256<<10))
+	b.putPolicy(t, long(ofTeam, 256<<10)) // nothing is counted twice
+	b.fill(t, registry.TierTeam, 7, strings.Repeat("#", 256<<10))
+	b.wantNoRoom(t, custom(ofGlobal, "no_room"))
+	b.putPolicy(t, long(ofTeam, 128<<10))
+	b.putPolicy(t, custom(ofGlobal, "room"))
 }

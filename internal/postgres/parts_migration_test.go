@@ -13,6 +13,14 @@ func TestServersOfTheReleaseBeforeWriteOnWhenPartsAreThere(t *testing.T) {
 	b := setup(t)
 	b.environments(t, "production", "staging")
 	s := b.session(t)
+	if _, err := b.pool.Exec(t.Context(), `INSERT INTO scopes (name, revision) VALUES ('test', 7)`); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range registry.Parts {
+		if touch := loaded(t, s).Scopes[registry.ScopePart{Scope: "test", Part: part}]; touch.Revision != 7 || touch.At.IsZero() {
+			t.Errorf("an environment that they made has the part %s at %+v", part, touch)
+		}
+	}
 	for name, sql := range map[string]string{
 		"one scope":  `INSERT INTO scopes (name, revision) VALUES ('production', 1001) ON CONFLICT (name) DO UPDATE SET revision = excluded.revision`,
 		"all scopes": `UPDATE scopes SET revision = 1001`,

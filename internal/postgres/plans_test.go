@@ -80,7 +80,7 @@ func TestFrequentStatementsUseTheirIndexes(t *testing.T) {
 		{"policies_pkey", listPoliciesSQL, []any{pgx.NamedArgs{"tier": "team", "id": "team-7", "limit": 51}}},
 		{"policies_pkey", listTierSQL, []any{pgx.NamedArgs{"tier": "team", "id": "team-7", "limit": 51}}},
 		{"policies_pkey", boundsSQL, []any{"team-7", "support"}},
-		{"policies_modules_idx", countLayersSQL, []any{"team-7"}},
+		{"policies_modules_idx", countLayersSQL, []any{"team-7", "team", "team-7"}},
 		{"policy_versions_pkey", versionsSQL, []any{pgx.NamedArgs{"tier": "team", "id": "team-7", "before": 0, "limit": 51}}},
 		audit("audit_events_object_idx", registry.AuditFilter{Agent: "0197c000-0000-7000-8000-000000000001"}),
 		audit("audit_events_object_name_idx", registry.AuditFilter{Agent: "name-7"}),

@@ -16,6 +16,11 @@ const (
 	maxGlobalLayers = 50
 	maxModules      = 1000 // in all tiers
 	maxTeamModules  = 20   // a team's own and those of its agents
+
+	// A module is checked beside all others, by a child that has seconds for it: 64 KiB
+	// of Rego take a tenth of one to compile.
+	maxModuleBytes     = 2 << 20 // of all modules together
+	maxTeamModuleBytes = 256 << 10
 )
 
 const (
@@ -27,8 +32,10 @@ const (
 	countLayersSQL = `
 	SELECT (SELECT count(*) FROM policies WHERE tier = 'global'),
 	       (SELECT count(*) FROM policies WHERE rego <> ''),
-	       (SELECT count(*) FROM policies p LEFT JOIN agents a ON a.id = p.agent_id
-	        WHERE p.rego <> '' AND ((p.tier = 'team' AND p.id = $1) OR a.team = $1))`
+	       t.modules, (SELECT COALESCE(sum(octet_length(rego)), 0) FROM policies WHERE rego <> '' AND (tier, id) <> ($2, $3)), t.bytes
+	FROM (SELECT count(*) AS modules, COALESCE(sum(octet_length(p.rego)) FILTER (WHERE (p.tier, p.id) <> ($2, $3)), 0) AS bytes
+	      FROM policies p LEFT JOIN agents a ON a.id = p.agent_id
+	      WHERE p.rego <> '' AND ((p.tier = 'team' AND p.id = $1) OR a.team = $1)) t`
 )
 
 // PolicyJudge says whether a policy may be written. It is asked about the one that is
@@ -47,6 +54,7 @@ type layerWrite struct {
 	environment string        // of the agent whose layer it is
 	owner       registry.Team // whose layer it is; the zero Team: admins'
 	adds        adds
+	bytes       int // of its module
 }
 
 // adds is what is more by a write.
@@ -55,6 +63,7 @@ type adds struct{ layer, module bool }
 // document is layers for this write, which makes the policy have that module.
 func (w *layerWrite) document(rego string) document[layer] {
 	d := layers
+	w.bytes = len(rego)
 	d.begin = w.begin
 	d.args = func(l layer) pgx.NamedArgs {
 		l.environment = w.environment
@@ -114,11 +123,12 @@ func (w *layerWrite) holdOwner(ctx context.Context, tx pgx.Tx, team string) erro
 // checkRoom returns Conflict when the write would make too many layers. No other
 // write of the registry can come before it.
 func (w *layerWrite) checkRoom(ctx context.Context, tx pgx.Tx) error {
-	if !w.adds.module && (!w.adds.layer || w.key.Tier != registry.TierGlobal) {
+	if w.bytes == 0 && (!w.adds.layer || w.key.Tier != registry.TierGlobal) {
 		return nil
 	}
-	var global, modules, ofTeam int
-	if err := tx.QueryRow(ctx, countLayersSQL, w.owner.Name).Scan(&global, &modules, &ofTeam); err != nil {
+	var global, modules, ofTeam, bytes, bytesOfTeam int
+	err := tx.QueryRow(ctx, countLayersSQL, w.owner.Name, w.key.Tier, w.key.ID).Scan(&global, &modules, &ofTeam, &bytes, &bytesOfTeam)
+	if err != nil {
 		return err
 	}
 	switch {
@@ -127,6 +137,12 @@ func (w *layerWrite) checkRoom(ctx context.Context, tx pgx.Tx) error {
 	case w.adds.module && w.owner.Name != "" && ofTeam >= maxTeamModules:
 		return registry.Conflict.Errorf("too_many_layers",
 			"team %q and its agents have %d policies with Rego of their own, which is as many as they may; write rules instead, or remove the Rego of another", w.owner.Name, ofTeam)
+	case w.owner.Name != "" && w.bytes > 0 && bytesOfTeam+w.bytes > maxTeamModuleBytes:
+		return registry.Conflict.Errorf("too_many_layers",
+			"the Rego of team %q and its agents would be %d bytes, and may be %d; write rules instead, or shorten another", w.owner.Name, bytesOfTeam+w.bytes, maxTeamModuleBytes)
+	case w.bytes > 0 && bytes+w.bytes > maxModuleBytes:
+		return registry.Conflict.Errorf("too_many_layers",
+			"the Rego of all policies would be %d bytes, and may be %d; write rules instead, or have an admin remove some", bytes+w.bytes, maxModuleBytes)
 	case w.adds.module && modules >= maxModules:
 		return registry.Conflict.Errorf("too_many_layers",
 			"there are %d policies with Rego of their own, which is as many as there may be; write rules instead, or have an admin remove some", modules)
