@@ -217,7 +217,7 @@ func (s *devStack) prepare(ctx context.Context, f devFlags) error {
 		},
 		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour, HeartbeatEvery: time.Minute},
 		CheckEvery: time.Second,
-		Bundles:    config.Bundles{Hold: 10 * time.Second, PublishWindow: 10 * time.Millisecond, MaxPolls: 64, Drain: time.Second},
+		Bundles:    config.Bundles{Hold: 10 * time.Second, PublishWindow: 10 * time.Millisecond, MaxPolls: 1024, Drain: time.Second},
 		Gate:       config.Gate{Timeout: 5 * time.Second, Memory: 512, AtOnce: 2},
 	}
 	if err := activatePolicy(ctx, s.server, false, io.Discard); err != nil {

@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour, HeartbeatEvery: time.Minute},
 		CheckEvery: time.Second,
-		Bundles:    config.Bundles{Hold: 10 * time.Second, PublishWindow: 10 * time.Millisecond, MaxPolls: 64, Drain: 5 * time.Second},
+		Bundles:    config.Bundles{Hold: 10 * time.Second, PublishWindow: 10 * time.Millisecond, MaxPolls: 1024, Drain: 5 * time.Second},
 		Gate:       config.Gate{Timeout: 5 * time.Second, Memory: 512, AtOnce: 2},
 	}
 	if diff := cmp.Diff(want, mustLoad(t, nil, env), cmp.AllowUnexported(config.Secret{})); diff != "" {

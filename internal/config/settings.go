@@ -83,7 +83,7 @@ var settings = []Setting{
 	duration("CHECK_EVERY", "1s", "how often the registry's head is looked at, whether or not a notification came", func(c *Server) *time.Duration { return &c.CheckEvery }),
 	duration("BUNDLE_HOLD", "10s", "how long an OPA that knows a newer state than this replica is held until it has caught up", func(c *Server) *time.Duration { return &c.Bundles.Hold }),
 	duration("PUBLISH_WINDOW", "10ms", "changes that come within this time reach policy engines as one", func(c *Server) *time.Duration { return &c.Bundles.PublishWindow }),
-	custom("MAX_POLLS", "64", "long polls and change feeds that one token may hold at a replica; an OPA that loads parts holds 18", func(c *Server, s string) (err error) {
+	custom("MAX_POLLS", "1024", "long polls, and as many change feeds, that one token may hold at a replica; an OPA that loads parts holds 19", func(c *Server, s string) (err error) {
 		c.Bundles.MaxPolls, err = positive(s)
 		return err
 	}),
