@@ -205,11 +205,29 @@ test_much_input if {
 # Layers judge by the path: a call is denied of whose path they would see a part.
 segments(n) := [sprintf("%d", [i]) | some i in numbers.range(1, n)]
 
+long(n) := concat("", ["ä" | some _ in numbers.range(1, n)])
+
+# What a caller chooses is short where layers see it, or not there.
+test_long_texts_count_as_none[name] if {
+	some name, row in {"long": {"text": long(256), "seen": long(256)}, "too long": {"text": long(257), "seen": ""}}
+	by_program := json.patch(program, [{"op": "replace", "path": "/request/method", "value": row.text}])
+	by_envoy := json.patch(envoy, [{"op": "replace", "path": "/attributes/request/http/method", "value": row.text}])
+	every asked in [by_program, by_envoy] {
+		seen := data.mcp.request.method with input as asked with data.registry as fixture.registry(fixture.world)
+		seen == row.seen
+	}
+	of_subject := json.patch(program, [{"op": "replace", "path": "/jwt/payload/sub", "value": row.text}])
+	subject := data.mcp.request.subject with input as of_subject with data.registry as fixture.registry(fixture.world)
+	subject == row.seen
+}
+
 long_paths := {
 	"as long as can be": {"path": segments(64), "want": []},
 	"too long": {"path": segments(65), "want": ["resource_unknown"]},
 	"much too long": {"path": segments(5000), "want": ["resource_unknown"]},
 	"empty": {"path": [], "want": []},
+	"a long segment": {"path": ["a", long(256)], "want": []},
+	"too long a segment": {"path": ["a", long(257)], "want": ["resource_unknown"]},
 	"a number": {"path": ["a", 7], "want": ["resource_unknown"]},
 	"null": {"path": [null], "want": ["resource_unknown"]},
 	"false": {"path": [false], "want": ["resource_unknown"]},

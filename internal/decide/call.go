@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
@@ -11,6 +12,11 @@ import (
 
 // mostSegments is how long a path may be that layers are shown.
 const mostSegments = 64
+
+// longest is how many characters a text that a caller chooses may have.
+const longest = 256
+
+func short(s string) bool { return len(s) <= longest || utf8.RuneCountInString(s) <= longest }
 
 // call is one call and what the registry knows of it.
 type call struct {
@@ -39,9 +45,14 @@ func (c *call) find(q Query) (err error) {
 	if c.token, err = tokenOf(q, c.now); err != nil {
 		return err
 	}
-	c.method = text(q.Method)
+	if !c.tiers || short(q.Method) {
+		c.method = text(q.Method)
+	}
+	if c.tiers && c.token.named && !short(c.token.subject) {
+		c.token.named, c.token.subject = false, ""
+	}
 	c.fresh = c.isFresh(c.now)
-	if !c.tiers || len(q.Path) <= mostSegments {
+	if !c.tiers || len(q.Path) <= mostSegments && !slices.ContainsFunc(q.Path, func(s string) bool { return !short(s) }) {
 		c.path = q.Path
 		c.resource, c.resourceKnown = c.view.Resources().Get(text(q.Resource))
 	}

@@ -266,11 +266,11 @@ func query(d dice, v *snapshot.View, environment string, now time.Time) decideQu
 	}
 	switch d.IntN(30) {
 	case 0:
-		q.Method = pick(d, "", "get", "Post", "straße", "\xff", "ŉ")
+		q.Method = pick(d, "", "get", "Post", "straße", "\xff", "ŉ", strings.Repeat("ŉ", 256), strings.Repeat("G", 257))
 	case 1:
 		q.Resource = pick(d, "", "nothing", "Resource-0", "resource-0 ", "..", "\xff", "resource-0\x00")
 	case 2:
-		q.Path = slices.Repeat([]string{pick(d, "x", "..", "\xff")}, pick(d, 63, 64, 65, 200))
+		q.Path = slices.Repeat([]string{pick(d, "x", "..", "\xff", strings.Repeat("\xff", 256), strings.Repeat("a", 257))}, pick(d, 1, 63, 64, 65, 200))
 	case 3, 4, 5, 6:
 		claim := pick(d, "sub", "permissions", "exp", "nbf", "iat", "other", "scope")
 		q.Claims[claim] = odd(d, now)

@@ -60,7 +60,7 @@ func questionField(name string, value any) (text, detail, code string) {
 	}
 	if name == "time" {
 		at, err := time.Parse(time.RFC3339, text)
-		if err != nil || at.IsZero() || at.Year() < 1970 || at.Year() > 2200 {
+		if err != nil || at.IsZero() || at.UTC().Year() < 1970 || at.UTC().Year() > 2200 {
 			return "", "must be a time of RFC 3339 from 1970 to 2200, such as 2026-11-28T03:00:00+01:00", "format"
 		}
 	}

@@ -13,7 +13,8 @@ import (
 const (
 	requestPath = "data.mcp.request"
 	// most is how many elements a collection of a request counts for, and
-	// textBytes how long a string of it.
+	// textBytes how long a string of it: the platform's policy shows layers no
+	// longer path and no longer text (policy/transport.rego).
 	most      = 64
 	textBytes = 256
 )

@@ -16,8 +16,8 @@ import (
 // each comprehension within another.
 const (
 	maxRules      = 256
-	maxOperations = 200     // expressions and calls of one rule
-	maxAll        = 2500    // of all rules together
+	maxOperations = 40      // expressions and calls of one rule: OPA's compiler takes far longer for a long body than for two of half its length
+	maxAll        = 800     // of all rules together
 	maxElse       = 32      // branches of a rule
 	maxDepth      = 100     // terms and bodies in each other
 	maxClosure    = 4       // comprehensions and every in each other

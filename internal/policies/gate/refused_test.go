@@ -29,7 +29,7 @@ var refused = map[string]struct {
 		want:  said{rule: "annotation", line: 1, message: "plain comment"},
 	},
 	"string interpolation":   {body: `deny contains $"no_{request.method}"`, want: said{rule: "syntax", line: 7, message: "constant codes"}},
-	"too long an expression": {body: "deny contains \"x\" if 1" + strings.Repeat(" + 1", 200) + " == 3", want: said{rule: "nesting_too_deep", line: 7, message: "100 deep"}},
+	"too long an expression": {body: "deny contains \"x\" if 1" + strings.Repeat(" + 1", 45) + " == 3", want: said{rule: "too_many_expressions", line: 7, message: "40 expressions"}},
 	"comprehensions that OPA compiles for minutes": {
 		body: "x := " + strings.Repeat("[1 | y := ", 25) + "1" + strings.Repeat("]", 25) + "\n" + denyWrites,
 		want: said{rule: "nesting_too_deep", line: 7, message: "rules of their own"},
@@ -69,10 +69,14 @@ var refused = map[string]struct {
 		body: denyWrites + "level := 0 if request.method == \"0\"" + strings.Repeat(" else := 1 if request.method == \"1\"", 60),
 		want: said{rule: "too_many_rules", line: 8, message: "else branches"},
 	},
-	"too long a body": {body: "deny contains \"x\" if {\n" + strings.Repeat("request.method == \"x\"\n", 300) + "}", want: said{rule: "too_many_expressions", line: 208, message: "of their own"}},
+	"too long a body": {body: "deny contains \"x\" if {\n" + strings.Repeat("request.method == \"x\"\n", 300) + "}", want: said{rule: "too_many_expressions", line: 48, message: "of their own"}},
 	"too many calls": {
 		body: denyWrites + repeated(200, func(i int) string { return fmt.Sprintf("r%d := 1%s", i, strings.Repeat(" + 1", 20)) }),
-		want: said{rule: "too_many_expressions", line: 126, message: "2500 of all"},
+		want: said{rule: "too_many_expressions", line: 46, message: "800 of all"},
+	},
+	"a body in an order that OPA takes long to find": {
+		body: denyWrites + "slow if {\n" + strings.Repeat("request.method == \"x\"\n", 41) + "}",
+		want: said{rule: "too_many_expressions", line: 49, message: "40 expressions"},
 	},
 	"too many comprehensions": {
 		body: denyWrites + repeated(100, func(i int) string { return fmt.Sprintf("r%d := [a | a := [b | b := [c | c := %d]]]", i, i) }),
