@@ -39,15 +39,19 @@ build: ## Build bin/credence
 
 .PHONY: test
 test: $(programs) $(opa) $(linters) ## Run all tests, with the race detector where there is a C compiler
+	@$(if $(and $(RACE),$(filter ./...,$(PACKAGES))),go test -v ./internal/decide -run OfTheRego -timeout 15m # the race detector leaves time for a tenth)
 	@go run $(RACE) ./internal/testdb/withpostgres go test $(RACE) -timeout 15m $(TEST_FLAGS) $(PACKAGES)
 
 # Random schedules of what happens to agents, as many as there is time for:
 # make soak SCHEDULES=100000 TEST_FLAGS=-rapid.seed=7
 SCHEDULES ?= 10000
+# and random questions to the policy as Go and as Rego.
+CASES ?= 10000000
 
 .PHONY: soak
-soak: $(programs) ## Run random schedules of operations, faults and pauses (half an hour)
+soak: $(programs) ## Run random schedules of what happens to agents, and random decisions (hours)
 	@go run ./internal/testdb/withpostgres go test ./internal/agents -run EverySchedule -timeout 12h $(TEST_FLAGS) -schedules=$(SCHEDULES)
+	@go test -v ./internal/decide -run OfTheRego -timeout 12h -cases=$(CASES)
 
 .PHONY: bench
 bench: $(programs) $(opa) ## Run the benchmarks

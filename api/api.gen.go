@@ -189,6 +189,39 @@ func (e ConditionType) Valid() bool {
 	}
 }
 
+// Defines values for ConditionsMethods.
+const (
+	ConditionsMethodsDELETE  ConditionsMethods = "DELETE"
+	ConditionsMethodsGET     ConditionsMethods = "GET"
+	ConditionsMethodsHEAD    ConditionsMethods = "HEAD"
+	ConditionsMethodsOPTIONS ConditionsMethods = "OPTIONS"
+	ConditionsMethodsPATCH   ConditionsMethods = "PATCH"
+	ConditionsMethodsPOST    ConditionsMethods = "POST"
+	ConditionsMethodsPUT     ConditionsMethods = "PUT"
+)
+
+// Valid indicates whether the value is a known member of the ConditionsMethods enum.
+func (e ConditionsMethods) Valid() bool {
+	switch e {
+	case ConditionsMethodsDELETE:
+		return true
+	case ConditionsMethodsGET:
+		return true
+	case ConditionsMethodsHEAD:
+		return true
+	case ConditionsMethodsOPTIONS:
+		return true
+	case ConditionsMethodsPATCH:
+		return true
+	case ConditionsMethodsPOST:
+		return true
+	case ConditionsMethodsPUT:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DataClassification.
 const (
 	High       DataClassification = "high"
@@ -255,6 +288,45 @@ func (e EnvironmentGrants) Valid() bool {
 	}
 }
 
+// Defines values for ExplainedLayerEffect.
+const (
+	ExplainedLayerEffectAllow ExplainedLayerEffect = "allow"
+	ExplainedLayerEffectDeny  ExplainedLayerEffect = "deny"
+	ExplainedLayerEffectNone  ExplainedLayerEffect = "none"
+)
+
+// Valid indicates whether the value is a known member of the ExplainedLayerEffect enum.
+func (e ExplainedLayerEffect) Valid() bool {
+	switch e {
+	case ExplainedLayerEffectAllow:
+		return true
+	case ExplainedLayerEffectDeny:
+		return true
+	case ExplainedLayerEffectNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplainedRuleEffect.
+const (
+	ExplainedRuleEffectAllow ExplainedRuleEffect = "allow"
+	ExplainedRuleEffectDeny  ExplainedRuleEffect = "deny"
+)
+
+// Valid indicates whether the value is a known member of the ExplainedRuleEffect enum.
+func (e ExplainedRuleEffect) Valid() bool {
+	switch e {
+	case ExplainedRuleEffectAllow:
+		return true
+	case ExplainedRuleEffectDeny:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -270,30 +342,63 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for HoursDays.
+const (
+	Fri HoursDays = "fri"
+	Mon HoursDays = "mon"
+	Sat HoursDays = "sat"
+	Sun HoursDays = "sun"
+	Thu HoursDays = "thu"
+	Tue HoursDays = "tue"
+	Wed HoursDays = "wed"
+)
+
+// Valid indicates whether the value is a known member of the HoursDays enum.
+func (e HoursDays) Valid() bool {
+	switch e {
+	case Fri:
+		return true
+	case Mon:
+		return true
+	case Sat:
+		return true
+	case Sun:
+		return true
+	case Thu:
+		return true
+	case Tue:
+		return true
+	case Wed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperationMethod.
 const (
-	DELETE OperationMethod = "DELETE"
-	GET    OperationMethod = "GET"
-	HEAD   OperationMethod = "HEAD"
-	PATCH  OperationMethod = "PATCH"
-	POST   OperationMethod = "POST"
-	PUT    OperationMethod = "PUT"
+	OperationMethodDELETE OperationMethod = "DELETE"
+	OperationMethodGET    OperationMethod = "GET"
+	OperationMethodHEAD   OperationMethod = "HEAD"
+	OperationMethodPATCH  OperationMethod = "PATCH"
+	OperationMethodPOST   OperationMethod = "POST"
+	OperationMethodPUT    OperationMethod = "PUT"
 )
 
 // Valid indicates whether the value is a known member of the OperationMethod enum.
 func (e OperationMethod) Valid() bool {
 	switch e {
-	case DELETE:
+	case OperationMethodDELETE:
 		return true
-	case GET:
+	case OperationMethodGET:
 		return true
-	case HEAD:
+	case OperationMethodHEAD:
 		return true
-	case PATCH:
+	case OperationMethodPATCH:
 		return true
-	case POST:
+	case OperationMethodPOST:
 		return true
-	case PUT:
+	case OperationMethodPUT:
 		return true
 	default:
 		return false
@@ -326,25 +431,25 @@ func (e ProvisioningStepState) Valid() bool {
 
 // Defines values for ProvisioningStepStep.
 const (
-	Auth0Client ProvisioningStepStep = "auth0_client"
-	Auth0Grant  ProvisioningStepStep = "auth0_grant"
-	Policy      ProvisioningStepStep = "policy"
-	VaultAlias  ProvisioningStepStep = "vault_alias"
-	VaultEntity ProvisioningStepStep = "vault_entity"
+	ProvisioningStepStepAuth0Client ProvisioningStepStep = "auth0_client"
+	ProvisioningStepStepAuth0Grant  ProvisioningStepStep = "auth0_grant"
+	ProvisioningStepStepPolicy      ProvisioningStepStep = "policy"
+	ProvisioningStepStepVaultAlias  ProvisioningStepStep = "vault_alias"
+	ProvisioningStepStepVaultEntity ProvisioningStepStep = "vault_entity"
 )
 
 // Valid indicates whether the value is a known member of the ProvisioningStepStep enum.
 func (e ProvisioningStepStep) Valid() bool {
 	switch e {
-	case Auth0Client:
+	case ProvisioningStepStepAuth0Client:
 		return true
-	case Auth0Grant:
+	case ProvisioningStepStepAuth0Grant:
 		return true
-	case Policy:
+	case ProvisioningStepStepPolicy:
 		return true
-	case VaultAlias:
+	case ProvisioningStepStepVaultAlias:
 		return true
-	case VaultEntity:
+	case ProvisioningStepStepVaultEntity:
 		return true
 	default:
 		return false
@@ -396,6 +501,39 @@ func (e ResourceType) Valid() bool {
 	}
 }
 
+// Defines values for RuleEffect.
+const (
+	RuleEffectAllow RuleEffect = "allow"
+	RuleEffectDeny  RuleEffect = "deny"
+)
+
+// Valid indicates whether the value is a known member of the RuleEffect enum.
+func (e RuleEffect) Valid() bool {
+	switch e {
+	case RuleEffectAllow:
+		return true
+	case RuleEffectDeny:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Confirm.
+const (
+	ConfirmDeniesEveryone Confirm = "denies_everyone"
+)
+
+// Valid indicates whether the value is a known member of the Confirm enum.
+func (e Confirm) Valid() bool {
+	switch e {
+	case ConfirmDeniesEveryone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAgentsParamsLifecycle.
 const (
 	ListAgentsParamsLifecycleActive         ListAgentsParamsLifecycle = "active"
@@ -438,6 +576,36 @@ const (
 func (e GetAgentParamsWait) Valid() bool {
 	switch e {
 	case GetAgentParamsWaitReady:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PutPolicyParamsConfirm.
+const (
+	PutPolicyParamsConfirmDeniesEveryone PutPolicyParamsConfirm = "denies_everyone"
+)
+
+// Valid indicates whether the value is a known member of the PutPolicyParamsConfirm enum.
+func (e PutPolicyParamsConfirm) Valid() bool {
+	switch e {
+	case PutPolicyParamsConfirmDeniesEveryone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RollbackPolicyParamsConfirm.
+const (
+	RollbackPolicyParamsConfirmDeniesEveryone RollbackPolicyParamsConfirm = "denies_everyone"
+)
+
+// Valid indicates whether the value is a known member of the RollbackPolicyParamsConfirm enum.
+func (e RollbackPolicyParamsConfirm) Valid() bool {
+	switch e {
+	case RollbackPolicyParamsConfirmDeniesEveryone:
 		return true
 	default:
 		return false
@@ -659,6 +827,12 @@ type Capability struct {
 	Output *json.RawMessage `json:"output,omitempty"`
 }
 
+// Ceiling Bounds what lower tiers and registrations can grant; of the tiers `team` and `agent_type`. For admins.
+type Ceiling struct {
+	DataClassification *[]DataClassification `json:"data_classification,omitempty"`
+	Permissions        *[]string             `json:"permissions,omitempty"`
+}
+
 // Check defines model for Check.
 type Check struct {
 	Name   CheckName `json:"name"`
@@ -685,6 +859,25 @@ type ConditionStatus string
 
 // ConditionType `ExpiringSoon` is there only while it is true: within 7 days of an expiry.
 type ConditionType string
+
+// Conditions Each list holds when one of its values does; all that are listed must.
+type Conditions struct {
+	AgentTypes         *[]NameString         `json:"agent_types,omitempty"`
+	DataClassification *[]DataClassification `json:"data_classification,omitempty"`
+	Environments       *[]NameString         `json:"environments,omitempty"`
+	Methods            *[]ConditionsMethods  `json:"methods,omitempty"`
+
+	// OutsideHours Holds outside of these hours of the local day. `from` later than `to` spans midnight.
+	OutsideHours *Hours `json:"outside_hours,omitempty"`
+
+	// Permissions Of which the agent holds one.
+	Permissions   *[]string       `json:"permissions,omitempty"`
+	ResourceTypes *[]ResourceType `json:"resource_types,omitempty"`
+	Resources     *[]NameString   `json:"resources,omitempty"`
+}
+
+// ConditionsMethods defines model for Conditions.Methods.
+type ConditionsMethods string
 
 // Convergence How the providers follow.
 type Convergence struct {
@@ -808,6 +1001,73 @@ type EnvironmentPage struct {
 	NextCursor *string       `json:"next_cursor,omitempty"`
 }
 
+// ExplainedCheck defines model for ExplainedCheck.
+type ExplainedCheck struct {
+	// Code The reason where it does not hold.
+	Code  string `json:"code"`
+	Holds bool   `json:"holds"`
+	ID    string `json:"id"`
+
+	// Text What was asked for and what there is, for people.
+	Text string `json:"text"`
+}
+
+// ExplainedLayer defines model for ExplainedLayer.
+type ExplainedLayer struct {
+	AboveCeiling *bool                `json:"above_ceiling,omitempty"`
+	Effect       ExplainedLayerEffect `json:"effect"`
+	ID           string               `json:"id"`
+
+	// Missing Its Rego is not in force.
+	Missing  *bool           `json:"missing,omitempty"`
+	Revision *int64          `json:"revision,omitempty"`
+	Rules    []ExplainedRule `json:"rules"`
+	Tier     string          `json:"tier"`
+}
+
+// ExplainedLayerEffect defines model for ExplainedLayer.Effect.
+type ExplainedLayerEffect string
+
+// ExplainedResource defines model for ExplainedResource.
+type ExplainedResource struct {
+	Methods []struct {
+		Allow   bool     `json:"allow"`
+		Method  string   `json:"method"`
+		Reasons []Reason `json:"reasons"`
+	} `json:"methods"`
+	Resource DecisionResource `json:"resource"`
+}
+
+// ExplainedRule defines model for ExplainedRule.
+type ExplainedRule struct {
+	Code string `json:"code"`
+
+	// Custom Of the layer's Rego.
+	Custom  *bool               `json:"custom,omitempty"`
+	Effect  ExplainedRuleEffect `json:"effect"`
+	Matched bool                `json:"matched"`
+	Message *string             `json:"message,omitempty"`
+
+	// When Each list holds when one of its values does; all that are listed must.
+	When *Conditions `json:"when,omitempty"`
+}
+
+// ExplainedRuleEffect defines model for ExplainedRule.Effect.
+type ExplainedRuleEffect string
+
+// Explanation Of one call; or with `items`, of what an agent may do.
+type Explanation struct {
+	At       *time.Time        `json:"at,omitempty"`
+	Checks   *[]ExplainedCheck `json:"checks,omitempty"`
+	Decision *Decision         `json:"decision,omitempty"`
+
+	// Hints What would have to change, and who can.
+	Hints      *[]string            `json:"hints,omitempty"`
+	Items      *[]ExplainedResource `json:"items,omitempty"`
+	Layers     *[]ExplainedLayer    `json:"layers,omitempty"`
+	NextCursor *string              `json:"next_cursor,omitempty"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	Code   string `json:"code"`
@@ -825,6 +1085,20 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hours Holds outside of these hours of the local day. `from` later than `to` spans midnight.
+type Hours struct {
+	// Days On which the hours begin; default every day.
+	Days *[]HoursDays `json:"days,omitempty"`
+	From string       `json:"from"`
+
+	// Timezone IANA name; default `UTC`.
+	Timezone *string `json:"timezone,omitempty"`
+	To       string  `json:"to"`
+}
+
+// HoursDays defines model for Hours.Days.
+type HoursDays string
 
 // Labels defines model for Labels.
 type Labels map[string]string
@@ -864,6 +1138,61 @@ type PlannedCall struct {
 	Provider string `json:"provider"`
 }
 
+// Policy defines model for Policy.
+type Policy struct {
+	// Ceiling Bounds what lower tiers and registrations can grant; of the tiers `team` and `agent_type`. For admins.
+	Ceiling   *Ceiling  `json:"ceiling,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Rego      *string   `json:"rego,omitempty"`
+	Required  bool      `json:"required"`
+	Revision  int64     `json:"revision"`
+	Rules     []Rule    `json:"rules"`
+	Tests     *string   `json:"tests,omitempty"`
+	Tier      string    `json:"tier"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// PolicyDocument defines model for PolicyDocument.
+type PolicyDocument = json.RawMessage
+
+// PolicyPage defines model for PolicyPage.
+type PolicyPage struct {
+	Items      []Policy `json:"items"`
+	NextCursor *string  `json:"next_cursor,omitempty"`
+}
+
+// PolicyRollback defines model for PolicyRollback.
+type PolicyRollback = json.RawMessage
+
+// PolicyVerdict defines model for PolicyVerdict.
+type PolicyVerdict struct {
+	// DeniesEveryone A PUT needs `confirm=denies_everyone`.
+	DeniesEveryone bool `json:"denies_everyone"`
+	Tests          []struct {
+		Name   string `json:"name"`
+		Passed bool   `json:"passed"`
+	} `json:"tests"`
+}
+
+// PolicyVersion defines model for PolicyVersion.
+type PolicyVersion struct {
+	// Action put, rollback or delete.
+	Action  string    `json:"action"`
+	At      time.Time `json:"at"`
+	By      string    `json:"by"`
+	Deleted bool      `json:"deleted"`
+	Policy  *Policy   `json:"policy,omitempty"`
+	Version int64     `json:"version"`
+}
+
+// PolicyVersionPage defines model for PolicyVersionPage.
+type PolicyVersionPage struct {
+	Items      []PolicyVersion `json:"items"`
+	NextCursor *string         `json:"next_cursor,omitempty"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable, snake_case.
@@ -896,6 +1225,9 @@ type ProvisioningStepStep string
 // keys of 2048 to 4096 bits, for RS256 (the default), RS384 or PS256, without private
 // parts. Answers carry them as a JWK Set with thumbprints (RFC 7638) for `kid`.
 type PublicKeys = json.RawMessage
+
+// Question defines model for Question.
+type Question = json.RawMessage
 
 // QueuedRepairs defines model for QueuedRepairs.
 type QueuedRepairs struct {
@@ -1001,6 +1333,21 @@ type Revision struct {
 	Revision int64  `json:"revision"`
 }
 
+// Rule defines model for Rule.
+type Rule struct {
+	Code   string     `json:"code"`
+	Effect RuleEffect `json:"effect"`
+
+	// Message For people.
+	Message *string `json:"message,omitempty"`
+
+	// When Each list holds when one of its values does; all that are listed must.
+	When *Conditions `json:"when,omitempty"`
+}
+
+// RuleEffect defines model for Rule.Effect.
+type RuleEffect string
+
 // ScopeList defines model for ScopeList.
 type ScopeList = []string
 
@@ -1029,8 +1376,14 @@ type AgentRef = string
 // AsDryRun defines model for AsDryRun.
 type AsDryRun = bool
 
+// Confirm defines model for Confirm.
+type Confirm string
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// Digest defines model for Digest.
+type Digest = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -1049,6 +1402,15 @@ type Limit = int
 
 // Name defines model for Name.
 type Name = string
+
+// PolicyID defines model for PolicyID.
+type PolicyID = string
+
+// Prefer defines model for Prefer.
+type Prefer = string
+
+// Tier defines model for Tier.
+type Tier = string
 
 // AcceptedAgent defines model for AcceptedAgent.
 type AcceptedAgent = Agent
@@ -1242,8 +1604,56 @@ type ListAuditParams struct {
 
 // GetBundleParams defines parameters for GetBundle.
 type GetBundleParams struct {
+	// Digest A previous bundle that is kept, by the digest of its bytes: `sha-256:` and hex.
+	Digest *Digest `form:"digest,omitempty" json:"digest,omitempty"`
+
 	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
+	// Prefer RFC 7240; of it `wait` counts, in seconds.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// GetDiscoveryParams defines parameters for GetDiscovery.
+type GetDiscoveryParams struct {
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
+	// Prefer RFC 7240; of it `wait` counts, in seconds.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// GetDiscoveryOfPartsParams defines parameters for GetDiscoveryOfParts.
+type GetDiscoveryOfPartsParams struct {
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
+	// Prefer RFC 7240; of it `wait` counts, in seconds.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// GetBundlePartParams defines parameters for GetBundlePart.
+type GetBundlePartParams struct {
+	// Digest A previous bundle that is kept, by the digest of its bytes: `sha-256:` and hex.
+	Digest *Digest `form:"digest,omitempty" json:"digest,omitempty"`
+
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
+	// Prefer RFC 7240; of it `wait` counts, in seconds.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// GetChangesParams defines parameters for GetChanges.
+type GetChangesParams struct {
+	// Scope The name of an environment.
+	Scope string `form:"scope" json:"scope"`
+
+	// Since What the caller has: `{epoch}.{revision}`.
+	Since string `form:"since" json:"since"`
+
+	// Wait In seconds, at most 55; default 0.
+	Wait *int `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
 // ListDriftParams defines parameters for ListDrift.
@@ -1289,6 +1699,91 @@ type PutEnvironmentParams struct {
 
 	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ExplainParams defines parameters for Explain.
+type ExplainParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListPoliciesParams defines parameters for ListPolicies.
+type ListPoliciesParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Tier   *string `form:"tier,omitempty" json:"tier,omitempty"`
+}
+
+// DeletePolicyParams defines parameters for DeletePolicy.
+type DeletePolicyParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// IfMatch Required: the state that is to be changed (RFC 9110); without it 428.
+	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
+}
+
+// GetPolicyParams defines parameters for GetPolicy.
+type GetPolicyParams struct {
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutPolicyParams defines parameters for PutPolicy.
+type PutPolicyParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// Confirm Set to `denies_everyone` to save a policy that denies every call.
+	Confirm *PutPolicyParamsConfirm `form:"confirm,omitempty" json:"confirm,omitempty"`
+
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutPolicyParamsConfirm defines parameters for PutPolicy.
+type PutPolicyParamsConfirm string
+
+// RollbackPolicyParams defines parameters for RollbackPolicy.
+type RollbackPolicyParams struct {
+	// DryRun Validate and authorise in full, say what would be done, do nothing.
+	DryRun *AsDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// Confirm Set to `denies_everyone` to save a policy that denies every call.
+	Confirm *RollbackPolicyParamsConfirm `form:"confirm,omitempty" json:"confirm,omitempty"`
+
+	// IfMatch Act only on this state (RFC 9110).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch On GET: answer 304 for these states. On PUT, `*`: create only.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RollbackPolicyParamsConfirm defines parameters for RollbackPolicy.
+type RollbackPolicyParamsConfirm string
+
+// ListPolicyVersionsParams defines parameters for ListPolicyVersions.
+type ListPolicyVersionsParams struct {
+	// Limit Default 50.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ValidatePolicyParams defines parameters for ValidatePolicy.
+type ValidatePolicyParams struct {
+	Tier string `form:"tier" json:"tier"`
+	ID   string `form:"id" json:"id"`
 }
 
 // ListResourcesParams defines parameters for ListResources.
@@ -1361,6 +1856,12 @@ type GetResourceMetadataParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetSnapshotParams defines parameters for GetSnapshot.
+type GetSnapshotParams struct {
+	// Scope The name of an environment.
+	Scope string `form:"scope" json:"scope"`
+}
+
 // ListTeamsParams defines parameters for ListTeams.
 type ListTeamsParams struct {
 	// Limit Default 50.
@@ -1427,6 +1928,18 @@ type RepairDriftJSONRequestBody = DriftRepair
 // PutEnvironmentJSONRequestBody defines body for PutEnvironment for application/json ContentType.
 type PutEnvironmentJSONRequestBody = EnvironmentDocument
 
+// ExplainJSONRequestBody defines body for Explain for application/json ContentType.
+type ExplainJSONRequestBody = Question
+
+// PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
+type PutPolicyJSONRequestBody = PolicyDocument
+
+// RollbackPolicyJSONRequestBody defines body for RollbackPolicy for application/json ContentType.
+type RollbackPolicyJSONRequestBody = PolicyRollback
+
+// ValidatePolicyJSONRequestBody defines body for ValidatePolicy for application/json ContentType.
+type ValidatePolicyJSONRequestBody = PolicyDocument
+
 // PutResourceJSONRequestBody defines body for PutResource for application/json ContentType.
 type PutResourceJSONRequestBody = ResourceDocument
 
@@ -1483,6 +1996,18 @@ type ServerInterface interface {
 	// GetBundle Download the scope's OPA bundle
 	// (GET /bundles/{scope})
 	GetBundle(ctx echo.Context, scope string, params GetBundleParams) error
+	// GetDiscovery Download an OPA's configuration
+	// (GET /bundles/{scope}/discovery)
+	GetDiscovery(ctx echo.Context, scope string, params GetDiscoveryParams) error
+	// GetDiscoveryOfParts Download the configuration of an OPA that loads parts
+	// (GET /bundles/{scope}/discovery/parts)
+	GetDiscoveryOfParts(ctx echo.Context, scope string, params GetDiscoveryOfPartsParams) error
+	// GetBundlePart Download a part of the scope's OPA bundle
+	// (GET /bundles/{scope}/parts/{part})
+	GetBundlePart(ctx echo.Context, scope string, part string, params GetBundlePartParams) error
+	// GetChanges What has changed in a scope
+	// (GET /changes)
+	GetChanges(ctx echo.Context, params GetChangesParams) error
 	// ListDrift Where a provider differs from the registry
 	// (GET /drift)
 	ListDrift(ctx echo.Context, params ListDriftParams) error
@@ -1501,9 +2026,36 @@ type ServerInterface interface {
 	// PutEnvironment Create or replace an environment
 	// (PUT /environments/{name})
 	PutEnvironment(ctx echo.Context, name Name, params PutEnvironmentParams) error
+	// Explain Why a call is allowed or denied
+	// (POST /explain)
+	Explain(ctx echo.Context, params ExplainParams) error
 	// Healthz Is the process alive
 	// (GET /healthz)
 	Healthz(ctx echo.Context) error
+	// ListPolicies List policies
+	// (GET /policies)
+	ListPolicies(ctx echo.Context, params ListPoliciesParams) error
+	// DeletePolicy Delete a policy
+	// (DELETE /policies/{tier}/{id})
+	DeletePolicy(ctx echo.Context, tier Tier, id PolicyID, params DeletePolicyParams) error
+	// GetPolicy Read a policy
+	// (GET /policies/{tier}/{id})
+	GetPolicy(ctx echo.Context, tier Tier, id PolicyID, params GetPolicyParams) error
+	// PutPolicy Create or replace a policy
+	// (PUT /policies/{tier}/{id})
+	PutPolicy(ctx echo.Context, tier Tier, id PolicyID, params PutPolicyParams) error
+	// RollbackPolicy Make a policy again what it was
+	// (POST /policies/{tier}/{id}/rollback)
+	RollbackPolicy(ctx echo.Context, tier Tier, id PolicyID, params RollbackPolicyParams) error
+	// ListPolicyVersions List what a policy was
+	// (GET /policies/{tier}/{id}/versions)
+	ListPolicyVersions(ctx echo.Context, tier Tier, id PolicyID, params ListPolicyVersionsParams) error
+	// GetPolicyVersion Read what a policy was
+	// (GET /policies/{tier}/{id}/versions/{version})
+	GetPolicyVersion(ctx echo.Context, tier Tier, id PolicyID, version int64) error
+	// ValidatePolicy Check a policy without saving it
+	// (POST /policies:validate)
+	ValidatePolicy(ctx echo.Context, params ValidatePolicyParams) error
 	// Readyz Should the process get requests
 	// (GET /readyz)
 	Readyz(ctx echo.Context) error
@@ -1528,6 +2080,9 @@ type ServerInterface interface {
 	// GetRevision The newest state of the registry
 	// (GET /revision)
 	GetRevision(ctx echo.Context) error
+	// GetSnapshot A scope of the registry as it is now
+	// (GET /snapshot)
+	GetSnapshot(ctx echo.Context, params GetSnapshotParams) error
 	// ListTeams List the teams that admins said something about
 	// (GET /teams)
 	ListTeams(ctx echo.Context, params ListTeamsParams) error
@@ -2229,6 +2784,12 @@ func (w *ServerInterfaceWrapper) GetBundle(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetBundleParams
+	// ------------- Optional query parameter "digest" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "digest", ctx.QueryParams(), &params.Digest, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter digest: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-None-Match" -------------
@@ -2246,9 +2807,223 @@ func (w *ServerInterfaceWrapper) GetBundle(ctx echo.Context) error {
 
 		params.IfNoneMatch = &IfNoneMatch
 	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetBundle(ctx, scope, params)
+	return err
+}
+
+// GetDiscovery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDiscovery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scope" -------------
+	var scope string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", ctx.Param("scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDiscoveryParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDiscovery(ctx, scope, params)
+	return err
+}
+
+// GetDiscoveryOfParts converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDiscoveryOfParts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scope" -------------
+	var scope string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", ctx.Param("scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDiscoveryOfPartsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDiscoveryOfParts(ctx, scope, params)
+	return err
+}
+
+// GetBundlePart converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBundlePart(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scope" -------------
+	var scope string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", ctx.Param("scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Path parameter "part" -------------
+	var part string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "part", ctx.Param("part"), &part, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter part: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBundlePartParams
+	// ------------- Optional query parameter "digest" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "digest", ctx.QueryParams(), &params.Digest, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter digest: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBundlePart(ctx, scope, part, params)
+	return err
+}
+
+// GetChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) GetChanges(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetChangesParams
+	// ------------- Required query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Required query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", ctx.QueryParams(), &params.Wait, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetChanges(ctx, params)
 	return err
 }
 
@@ -2446,12 +3221,404 @@ func (w *ServerInterfaceWrapper) PutEnvironment(ctx echo.Context) error {
 	return err
 }
 
+// Explain converts echo context to params.
+func (w *ServerInterfaceWrapper) Explain(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Explain(ctx, params)
+	return err
+}
+
 // Healthz converts echo context to params.
 func (w *ServerInterfaceWrapper) Healthz(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Healthz(ctx)
+	return err
+}
+
+// ListPolicies converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPolicies(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPoliciesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPolicies(ctx, params)
+	return err
+}
+
+// DeletePolicy converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePolicy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tier" -------------
+	var tier Tier
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tier", ctx.Param("tier"), &tier, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id PolicyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeletePolicyParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchRequired
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePolicy(ctx, tier, id, params)
+	return err
+}
+
+// GetPolicy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPolicy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tier" -------------
+	var tier Tier
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tier", ctx.Param("tier"), &tier, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id PolicyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPolicyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPolicy(ctx, tier, id, params)
+	return err
+}
+
+// PutPolicy converts echo context to params.
+func (w *ServerInterfaceWrapper) PutPolicy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tier" -------------
+	var tier Tier
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tier", ctx.Param("tier"), &tier, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id PolicyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutPolicyParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	// ------------- Optional query parameter "confirm" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "confirm", ctx.QueryParams(), &params.Confirm, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter confirm: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutPolicy(ctx, tier, id, params)
+	return err
+}
+
+// RollbackPolicy converts echo context to params.
+func (w *ServerInterfaceWrapper) RollbackPolicy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tier" -------------
+	var tier Tier
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tier", ctx.Param("tier"), &tier, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id PolicyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RollbackPolicyParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	// ------------- Optional query parameter "confirm" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "confirm", ctx.QueryParams(), &params.Confirm, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter confirm: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RollbackPolicy(ctx, tier, id, params)
+	return err
+}
+
+// ListPolicyVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPolicyVersions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tier" -------------
+	var tier Tier
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tier", ctx.Param("tier"), &tier, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id PolicyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPolicyVersionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPolicyVersions(ctx, tier, id, params)
+	return err
+}
+
+// GetPolicyVersion converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPolicyVersion(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tier" -------------
+	var tier Tier
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tier", ctx.Param("tier"), &tier, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id PolicyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", ctx.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPolicyVersion(ctx, tier, id, version)
+	return err
+}
+
+// ValidatePolicy converts echo context to params.
+func (w *ServerInterfaceWrapper) ValidatePolicy(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ValidatePolicyParams
+	// ------------- Required query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Required query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "id", ctx.QueryParams(), &params.ID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ValidatePolicy(ctx, params)
 	return err
 }
 
@@ -2749,6 +3916,24 @@ func (w *ServerInterfaceWrapper) GetRevision(ctx echo.Context) error {
 	return err
 }
 
+// GetSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSnapshot(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSnapshotParams
+	// ------------- Required query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSnapshot(ctx, params)
+	return err
+}
+
 // ListTeams converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTeams(ctx echo.Context) error {
 	var err error
@@ -2984,10 +4169,24 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/resources/:name/metadata", wrapper.GetResourceMetadata, options.OperationMiddlewares["getResourceMetadata"]...)
 	router.GET(options.BaseURL+"/agents/:name/access", wrapper.GetAgentAccess, options.OperationMiddlewares["getAgentAccess"]...)
 	router.GET(options.BaseURL+"/resources/:name/access", wrapper.ListResourceCallers, options.OperationMiddlewares["listResourceCallers"]...)
+	router.POST(options.BaseURL+"/explain", wrapper.Explain, options.OperationMiddlewares["explain"]...)
+	router.GET(options.BaseURL+"/policies", wrapper.ListPolicies, options.OperationMiddlewares["listPolicies"]...)
+	router.POST(options.BaseURL+"/policies\\:validate", wrapper.ValidatePolicy, options.OperationMiddlewares["validatePolicy"]...)
+	router.DELETE(options.BaseURL+"/policies/:tier/:id", wrapper.DeletePolicy, options.OperationMiddlewares["deletePolicy"]...)
+	router.GET(options.BaseURL+"/policies/:tier/:id", wrapper.GetPolicy, options.OperationMiddlewares["getPolicy"]...)
+	router.PUT(options.BaseURL+"/policies/:tier/:id", wrapper.PutPolicy, options.OperationMiddlewares["putPolicy"]...)
+	router.GET(options.BaseURL+"/policies/:tier/:id/versions", wrapper.ListPolicyVersions, options.OperationMiddlewares["listPolicyVersions"]...)
+	router.GET(options.BaseURL+"/policies/:tier/:id/versions/:version", wrapper.GetPolicyVersion, options.OperationMiddlewares["getPolicyVersion"]...)
+	router.POST(options.BaseURL+"/policies/:tier/:id/rollback", wrapper.RollbackPolicy, options.OperationMiddlewares["rollbackPolicy"]...)
 	router.GET(options.BaseURL+"/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
 	router.GET(options.BaseURL+"/drift", wrapper.ListDrift, options.OperationMiddlewares["listDrift"]...)
 	router.POST(options.BaseURL+"/drift/repair", wrapper.RepairDrift, options.OperationMiddlewares["repairDrift"]...)
 	router.GET(options.BaseURL+"/bundles/:scope", wrapper.GetBundle, options.OperationMiddlewares["getBundle"]...)
+	router.GET(options.BaseURL+"/bundles/:scope/parts/:part", wrapper.GetBundlePart, options.OperationMiddlewares["getBundlePart"]...)
+	router.GET(options.BaseURL+"/bundles/:scope/discovery", wrapper.GetDiscovery, options.OperationMiddlewares["getDiscovery"]...)
+	router.GET(options.BaseURL+"/bundles/:scope/discovery/parts", wrapper.GetDiscoveryOfParts, options.OperationMiddlewares["getDiscoveryOfParts"]...)
+	router.GET(options.BaseURL+"/snapshot", wrapper.GetSnapshot, options.OperationMiddlewares["getSnapshot"]...)
+	router.GET(options.BaseURL+"/changes", wrapper.GetChanges, options.OperationMiddlewares["getChanges"]...)
 	router.GET(options.BaseURL+"/revision", wrapper.GetRevision, options.OperationMiddlewares["getRevision"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Healthz, options.OperationMiddlewares["healthz"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.Readyz, options.OperationMiddlewares["readyz"]...)
@@ -3005,6 +4204,36 @@ type AcceptedAgentJSONResponse struct {
 	Headers AcceptedAgentResponseHeaders
 }
 
+type BundleAnswerResponseHeaders struct {
+	Age          *int
+	CacheControl *string
+	ETag         *string
+	ReprDigest   *string
+	Vary         *string
+}
+type BundleAnswerApplicationGzipResponse struct {
+	Body io.Reader
+
+	Headers       BundleAnswerResponseHeaders
+	ContentLength int64
+}
+type BundleAnswerApplicationVndOpenpolicyagentBundlesResponse struct {
+	Body io.Reader
+
+	Headers       BundleAnswerResponseHeaders
+	ContentLength int64
+}
+
+type BundleNotModifiedResponseHeaders struct {
+	Age          *int
+	CacheControl *string
+	ETag         *string
+	Vary         *string
+}
+type BundleNotModifiedResponse struct {
+	Headers BundleNotModifiedResponseHeaders
+}
+
 type ChangedAgentResponseHeaders struct {
 	ETag *string
 }
@@ -3015,6 +4244,12 @@ type ChangedAgentJSONResponse struct {
 }
 
 type DryRunAnswerJSONResponse DryRun
+
+type FeedAnswerApplicationXNdjsonResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
 
 type ProblemApplicationProblemPlusJSONResponse Problem
 
@@ -4031,17 +5266,8 @@ type GetBundleResponseObject interface {
 	VisitGetBundleResponse(w http.ResponseWriter) error
 }
 
-type GetBundle200ResponseHeaders struct {
-	Age          *int
-	CacheControl *string
-	ETag         *string
-	Vary         *string
-}
-
 type GetBundle200ApplicationGzipResponse struct {
-	Body          io.Reader
-	Headers       GetBundle200ResponseHeaders
-	ContentLength int64
+	BundleAnswerApplicationGzipResponse
 }
 
 func (response GetBundle200ApplicationGzipResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
@@ -4059,6 +5285,9 @@ func (response GetBundle200ApplicationGzipResponse) VisitGetBundleResponse(w htt
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
 	if response.Headers.Vary != nil {
 		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
@@ -4071,16 +5300,41 @@ func (response GetBundle200ApplicationGzipResponse) VisitGetBundleResponse(w htt
 	return err
 }
 
-type GetBundle304ResponseHeaders struct {
-	Age          *int
-	CacheControl *string
-	ETag         *string
-	Vary         *string
+type GetBundle200ApplicationVndOpenpolicyagentBundlesResponse struct {
+	BundleAnswerApplicationVndOpenpolicyagentBundlesResponse
 }
 
-type GetBundle304Response struct {
-	Headers GetBundle304ResponseHeaders
+func (response GetBundle200ApplicationVndOpenpolicyagentBundlesResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openpolicyagent.bundles")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
 }
+
+type GetBundle304Response = BundleNotModifiedResponse
 
 func (response GetBundle304Response) VisitGetBundleResponse(w http.ResponseWriter) error {
 	if response.Headers.Age != nil {
@@ -4105,6 +5359,413 @@ type GetBundledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetBundledefaultApplicationProblemPlusJSONResponse) VisitGetBundleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiscoveryRequestObject struct {
+	Scope  string `json:"scope"`
+	Params GetDiscoveryParams
+}
+
+type GetDiscoveryResponseObject interface {
+	VisitGetDiscoveryResponse(w http.ResponseWriter) error
+}
+
+type GetDiscovery200ApplicationGzipResponse struct {
+	BundleAnswerApplicationGzipResponse
+}
+
+func (response GetDiscovery200ApplicationGzipResponse) VisitGetDiscoveryResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetDiscovery200ApplicationVndOpenpolicyagentBundlesResponse struct {
+	BundleAnswerApplicationVndOpenpolicyagentBundlesResponse
+}
+
+func (response GetDiscovery200ApplicationVndOpenpolicyagentBundlesResponse) VisitGetDiscoveryResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openpolicyagent.bundles")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetDiscovery304Response = BundleNotModifiedResponse
+
+func (response GetDiscovery304Response) VisitGetDiscoveryResponse(w http.ResponseWriter) error {
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetDiscoverydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDiscoverydefaultApplicationProblemPlusJSONResponse) VisitGetDiscoveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiscoveryOfPartsRequestObject struct {
+	Scope  string `json:"scope"`
+	Params GetDiscoveryOfPartsParams
+}
+
+type GetDiscoveryOfPartsResponseObject interface {
+	VisitGetDiscoveryOfPartsResponse(w http.ResponseWriter) error
+}
+
+type GetDiscoveryOfParts200ApplicationGzipResponse struct {
+	BundleAnswerApplicationGzipResponse
+}
+
+func (response GetDiscoveryOfParts200ApplicationGzipResponse) VisitGetDiscoveryOfPartsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetDiscoveryOfParts200ApplicationVndOpenpolicyagentBundlesResponse struct {
+	BundleAnswerApplicationVndOpenpolicyagentBundlesResponse
+}
+
+func (response GetDiscoveryOfParts200ApplicationVndOpenpolicyagentBundlesResponse) VisitGetDiscoveryOfPartsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openpolicyagent.bundles")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetDiscoveryOfParts304Response = BundleNotModifiedResponse
+
+func (response GetDiscoveryOfParts304Response) VisitGetDiscoveryOfPartsResponse(w http.ResponseWriter) error {
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetDiscoveryOfPartsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDiscoveryOfPartsdefaultApplicationProblemPlusJSONResponse) VisitGetDiscoveryOfPartsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBundlePartRequestObject struct {
+	Scope  string `json:"scope"`
+	Part   string `json:"part"`
+	Params GetBundlePartParams
+}
+
+type GetBundlePartResponseObject interface {
+	VisitGetBundlePartResponse(w http.ResponseWriter) error
+}
+
+type GetBundlePart200ApplicationGzipResponse struct {
+	BundleAnswerApplicationGzipResponse
+}
+
+func (response GetBundlePart200ApplicationGzipResponse) VisitGetBundlePartResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/gzip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetBundlePart200ApplicationVndOpenpolicyagentBundlesResponse struct {
+	BundleAnswerApplicationVndOpenpolicyagentBundlesResponse
+}
+
+func (response GetBundlePart200ApplicationVndOpenpolicyagentBundlesResponse) VisitGetBundlePartResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openpolicyagent.bundles")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.ReprDigest != nil {
+		w.Header().Set("Repr-Digest", fmt.Sprint(*response.Headers.ReprDigest))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetBundlePart304Response = BundleNotModifiedResponse
+
+func (response GetBundlePart304Response) VisitGetBundlePartResponse(w http.ResponseWriter) error {
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetBundlePartdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBundlePartdefaultApplicationProblemPlusJSONResponse) VisitGetBundlePartResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetChangesRequestObject struct {
+	Params GetChangesParams
+}
+
+type GetChangesResponseObject interface {
+	VisitGetChangesResponse(w http.ResponseWriter) error
+}
+
+type GetChanges200ApplicationXNdjsonResponse struct {
+	FeedAnswerApplicationXNdjsonResponse
+}
+
+func (response GetChanges200ApplicationXNdjsonResponse) VisitGetChangesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetChangesdefaultApplicationProblemPlusJSONResponse) VisitGetChangesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4426,6 +6087,56 @@ func (response PutEnvironmentdefaultApplicationProblemPlusJSONResponse) VisitPut
 	return err
 }
 
+type ExplainRequestObject struct {
+	Params ExplainParams
+	Body   *ExplainJSONRequestBody
+}
+
+type ExplainResponseObject interface {
+	VisitExplainResponse(w http.ResponseWriter) error
+}
+
+type Explain200ResponseHeaders struct {
+	Age *int
+}
+
+type Explain200JSONResponse struct {
+	Body    Explanation
+	Headers Explain200ResponseHeaders
+}
+
+func (response Explain200JSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Age != nil {
+		w.Header().Set("Age", fmt.Sprint(*response.Headers.Age))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplaindefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplaindefaultApplicationProblemPlusJSONResponse) VisitExplainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type HealthzRequestObject struct {
 }
 
@@ -4453,6 +6164,415 @@ type HealthzdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response HealthzdefaultApplicationProblemPlusJSONResponse) VisitHealthzResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPoliciesRequestObject struct {
+	Params ListPoliciesParams
+}
+
+type ListPoliciesResponseObject interface {
+	VisitListPoliciesResponse(w http.ResponseWriter) error
+}
+
+type ListPolicies200JSONResponse PolicyPage
+
+func (response ListPolicies200JSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPoliciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPoliciesdefaultApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePolicyRequestObject struct {
+	Tier   Tier     `json:"tier"`
+	ID     PolicyID `json:"id"`
+	Params DeletePolicyParams
+}
+
+type DeletePolicyResponseObject interface {
+	VisitDeletePolicyResponse(w http.ResponseWriter) error
+}
+
+type DeletePolicy200JSONResponse struct{ DryRunAnswerJSONResponse }
+
+func (response DeletePolicy200JSONResponse) VisitDeletePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePolicy204Response struct {
+}
+
+func (response DeletePolicy204Response) VisitDeletePolicyResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeletePolicydefaultApplicationProblemPlusJSONResponse) VisitDeletePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicyRequestObject struct {
+	Tier   Tier     `json:"tier"`
+	ID     PolicyID `json:"id"`
+	Params GetPolicyParams
+}
+
+type GetPolicyResponseObject interface {
+	VisitGetPolicyResponse(w http.ResponseWriter) error
+}
+
+type GetPolicy200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPolicy200JSONResponse struct {
+	Body    Policy
+	Headers GetPolicy200ResponseHeaders
+}
+
+func (response GetPolicy200JSONResponse) VisitGetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicy304ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPolicy304Response struct {
+	Headers GetPolicy304ResponseHeaders
+}
+
+func (response GetPolicy304Response) VisitGetPolicyResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPolicydefaultApplicationProblemPlusJSONResponse) VisitGetPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPolicyRequestObject struct {
+	Tier   Tier     `json:"tier"`
+	ID     PolicyID `json:"id"`
+	Params PutPolicyParams
+	Body   *PutPolicyJSONRequestBody
+}
+
+type PutPolicyResponseObject interface {
+	VisitPutPolicyResponse(w http.ResponseWriter) error
+}
+
+type PutPolicy200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutPolicy200JSONResponse struct {
+	Body    Policy
+	Headers PutPolicy200ResponseHeaders
+}
+
+func (response PutPolicy200JSONResponse) VisitPutPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPolicy201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PutPolicy201JSONResponse struct {
+	Body    Policy
+	Headers PutPolicy201ResponseHeaders
+}
+
+func (response PutPolicy201JSONResponse) VisitPutPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutPolicydefaultApplicationProblemPlusJSONResponse) VisitPutPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackPolicyRequestObject struct {
+	Tier   Tier     `json:"tier"`
+	ID     PolicyID `json:"id"`
+	Params RollbackPolicyParams
+	Body   *RollbackPolicyJSONRequestBody
+}
+
+type RollbackPolicyResponseObject interface {
+	VisitRollbackPolicyResponse(w http.ResponseWriter) error
+}
+
+type RollbackPolicy200ResponseHeaders struct {
+	ETag *string
+}
+
+type RollbackPolicy200JSONResponse struct {
+	Body    Policy
+	Headers RollbackPolicy200ResponseHeaders
+}
+
+func (response RollbackPolicy200JSONResponse) VisitRollbackPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RollbackPolicydefaultApplicationProblemPlusJSONResponse) VisitRollbackPolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyVersionsRequestObject struct {
+	Tier   Tier     `json:"tier"`
+	ID     PolicyID `json:"id"`
+	Params ListPolicyVersionsParams
+}
+
+type ListPolicyVersionsResponseObject interface {
+	VisitListPolicyVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListPolicyVersions200JSONResponse PolicyVersionPage
+
+func (response ListPolicyVersions200JSONResponse) VisitListPolicyVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPolicyVersionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPolicyVersionsdefaultApplicationProblemPlusJSONResponse) VisitListPolicyVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicyVersionRequestObject struct {
+	Tier    Tier     `json:"tier"`
+	ID      PolicyID `json:"id"`
+	Version int64    `json:"version"`
+}
+
+type GetPolicyVersionResponseObject interface {
+	VisitGetPolicyVersionResponse(w http.ResponseWriter) error
+}
+
+type GetPolicyVersion200JSONResponse PolicyVersion
+
+func (response GetPolicyVersion200JSONResponse) VisitGetPolicyVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicyVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPolicyVersiondefaultApplicationProblemPlusJSONResponse) VisitGetPolicyVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidatePolicyRequestObject struct {
+	Params ValidatePolicyParams
+	Body   *ValidatePolicyJSONRequestBody
+}
+
+type ValidatePolicyResponseObject interface {
+	VisitValidatePolicyResponse(w http.ResponseWriter) error
+}
+
+type ValidatePolicy200JSONResponse PolicyVerdict
+
+func (response ValidatePolicy200JSONResponse) VisitValidatePolicyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidatePolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ValidatePolicydefaultApplicationProblemPlusJSONResponse) VisitValidatePolicyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4930,6 +7050,73 @@ func (response GetRevisiondefaultApplicationProblemPlusJSONResponse) VisitGetRev
 	return err
 }
 
+type GetSnapshotRequestObject struct {
+	Params GetSnapshotParams
+}
+
+type GetSnapshotResponseObject interface {
+	VisitGetSnapshotResponse(w http.ResponseWriter) error
+}
+
+type GetSnapshot200ApplicationXNdjsonResponse struct {
+	FeedAnswerApplicationXNdjsonResponse
+}
+
+func (response GetSnapshot200ApplicationXNdjsonResponse) VisitGetSnapshotResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSnapshotdefaultApplicationProblemPlusJSONResponse) VisitGetSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTeamsRequestObject struct {
 	Params ListTeamsParams
 }
@@ -5212,6 +7399,18 @@ type StrictServerInterface interface {
 	// GetBundle Download the scope's OPA bundle
 	// (GET /bundles/{scope})
 	GetBundle(ctx context.Context, request GetBundleRequestObject) (GetBundleResponseObject, error)
+	// GetDiscovery Download an OPA's configuration
+	// (GET /bundles/{scope}/discovery)
+	GetDiscovery(ctx context.Context, request GetDiscoveryRequestObject) (GetDiscoveryResponseObject, error)
+	// GetDiscoveryOfParts Download the configuration of an OPA that loads parts
+	// (GET /bundles/{scope}/discovery/parts)
+	GetDiscoveryOfParts(ctx context.Context, request GetDiscoveryOfPartsRequestObject) (GetDiscoveryOfPartsResponseObject, error)
+	// GetBundlePart Download a part of the scope's OPA bundle
+	// (GET /bundles/{scope}/parts/{part})
+	GetBundlePart(ctx context.Context, request GetBundlePartRequestObject) (GetBundlePartResponseObject, error)
+	// GetChanges What has changed in a scope
+	// (GET /changes)
+	GetChanges(ctx context.Context, request GetChangesRequestObject) (GetChangesResponseObject, error)
 	// ListDrift Where a provider differs from the registry
 	// (GET /drift)
 	ListDrift(ctx context.Context, request ListDriftRequestObject) (ListDriftResponseObject, error)
@@ -5230,9 +7429,36 @@ type StrictServerInterface interface {
 	// PutEnvironment Create or replace an environment
 	// (PUT /environments/{name})
 	PutEnvironment(ctx context.Context, request PutEnvironmentRequestObject) (PutEnvironmentResponseObject, error)
+	// Explain Why a call is allowed or denied
+	// (POST /explain)
+	Explain(ctx context.Context, request ExplainRequestObject) (ExplainResponseObject, error)
 	// Healthz Is the process alive
 	// (GET /healthz)
 	Healthz(ctx context.Context, request HealthzRequestObject) (HealthzResponseObject, error)
+	// ListPolicies List policies
+	// (GET /policies)
+	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
+	// DeletePolicy Delete a policy
+	// (DELETE /policies/{tier}/{id})
+	DeletePolicy(ctx context.Context, request DeletePolicyRequestObject) (DeletePolicyResponseObject, error)
+	// GetPolicy Read a policy
+	// (GET /policies/{tier}/{id})
+	GetPolicy(ctx context.Context, request GetPolicyRequestObject) (GetPolicyResponseObject, error)
+	// PutPolicy Create or replace a policy
+	// (PUT /policies/{tier}/{id})
+	PutPolicy(ctx context.Context, request PutPolicyRequestObject) (PutPolicyResponseObject, error)
+	// RollbackPolicy Make a policy again what it was
+	// (POST /policies/{tier}/{id}/rollback)
+	RollbackPolicy(ctx context.Context, request RollbackPolicyRequestObject) (RollbackPolicyResponseObject, error)
+	// ListPolicyVersions List what a policy was
+	// (GET /policies/{tier}/{id}/versions)
+	ListPolicyVersions(ctx context.Context, request ListPolicyVersionsRequestObject) (ListPolicyVersionsResponseObject, error)
+	// GetPolicyVersion Read what a policy was
+	// (GET /policies/{tier}/{id}/versions/{version})
+	GetPolicyVersion(ctx context.Context, request GetPolicyVersionRequestObject) (GetPolicyVersionResponseObject, error)
+	// ValidatePolicy Check a policy without saving it
+	// (POST /policies:validate)
+	ValidatePolicy(ctx context.Context, request ValidatePolicyRequestObject) (ValidatePolicyResponseObject, error)
 	// Readyz Should the process get requests
 	// (GET /readyz)
 	Readyz(ctx context.Context, request ReadyzRequestObject) (ReadyzResponseObject, error)
@@ -5257,6 +7483,9 @@ type StrictServerInterface interface {
 	// GetRevision The newest state of the registry
 	// (GET /revision)
 	GetRevision(ctx context.Context, request GetRevisionRequestObject) (GetRevisionResponseObject, error)
+	// GetSnapshot A scope of the registry as it is now
+	// (GET /snapshot)
+	GetSnapshot(ctx context.Context, request GetSnapshotRequestObject) (GetSnapshotResponseObject, error)
 	// ListTeams List the teams that admins said something about
 	// (GET /teams)
 	ListTeams(ctx context.Context, request ListTeamsRequestObject) (ListTeamsResponseObject, error)
@@ -5886,6 +8115,110 @@ func (sh *strictHandler) GetBundle(ctx echo.Context, scope string, params GetBun
 	return nil
 }
 
+// GetDiscovery operation middleware
+func (sh *strictHandler) GetDiscovery(ctx echo.Context, scope string, params GetDiscoveryParams) error {
+	var request GetDiscoveryRequestObject
+
+	request.Scope = scope
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDiscovery(ctx.Request().Context(), request.(GetDiscoveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDiscovery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDiscoveryResponseObject); ok {
+		return validResponse.VisitGetDiscoveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDiscoveryOfParts operation middleware
+func (sh *strictHandler) GetDiscoveryOfParts(ctx echo.Context, scope string, params GetDiscoveryOfPartsParams) error {
+	var request GetDiscoveryOfPartsRequestObject
+
+	request.Scope = scope
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDiscoveryOfParts(ctx.Request().Context(), request.(GetDiscoveryOfPartsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDiscoveryOfParts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDiscoveryOfPartsResponseObject); ok {
+		return validResponse.VisitGetDiscoveryOfPartsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetBundlePart operation middleware
+func (sh *strictHandler) GetBundlePart(ctx echo.Context, scope string, part string, params GetBundlePartParams) error {
+	var request GetBundlePartRequestObject
+
+	request.Scope = scope
+	request.Part = part
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBundlePart(ctx.Request().Context(), request.(GetBundlePartRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBundlePart")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetBundlePartResponseObject); ok {
+		return validResponse.VisitGetBundlePartResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetChanges operation middleware
+func (sh *strictHandler) GetChanges(ctx echo.Context, params GetChangesParams) error {
+	var request GetChangesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetChanges(ctx.Request().Context(), request.(GetChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetChangesResponseObject); ok {
+		return validResponse.VisitGetChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListDrift operation middleware
 func (sh *strictHandler) ListDrift(ctx echo.Context, params ListDriftParams) error {
 	var request ListDriftRequestObject
@@ -6086,6 +8419,54 @@ func (sh *strictHandler) PutEnvironment(ctx echo.Context, name Name, params PutE
 	return nil
 }
 
+// Explain operation middleware
+func (sh *strictHandler) Explain(ctx echo.Context, params ExplainParams) error {
+	var request ExplainRequestObject
+
+	request.Params = params
+
+	var body ExplainJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Explain(ctx.Request().Context(), request.(ExplainRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Explain")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainResponseObject); ok {
+		return validResponse.VisitExplainResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Healthz operation middleware
 func (sh *strictHandler) Healthz(ctx echo.Context) error {
 	var request HealthzRequestObject
@@ -6103,6 +8484,287 @@ func (sh *strictHandler) Healthz(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(HealthzResponseObject); ok {
 		return validResponse.VisitHealthzResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPolicies operation middleware
+func (sh *strictHandler) ListPolicies(ctx echo.Context, params ListPoliciesParams) error {
+	var request ListPoliciesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPolicies(ctx.Request().Context(), request.(ListPoliciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPolicies")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPoliciesResponseObject); ok {
+		return validResponse.VisitListPoliciesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePolicy operation middleware
+func (sh *strictHandler) DeletePolicy(ctx echo.Context, tier Tier, id PolicyID, params DeletePolicyParams) error {
+	var request DeletePolicyRequestObject
+
+	request.Tier = tier
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePolicy(ctx.Request().Context(), request.(DeletePolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePolicy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePolicyResponseObject); ok {
+		return validResponse.VisitDeletePolicyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPolicy operation middleware
+func (sh *strictHandler) GetPolicy(ctx echo.Context, tier Tier, id PolicyID, params GetPolicyParams) error {
+	var request GetPolicyRequestObject
+
+	request.Tier = tier
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPolicy(ctx.Request().Context(), request.(GetPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPolicy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPolicyResponseObject); ok {
+		return validResponse.VisitGetPolicyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutPolicy operation middleware
+func (sh *strictHandler) PutPolicy(ctx echo.Context, tier Tier, id PolicyID, params PutPolicyParams) error {
+	var request PutPolicyRequestObject
+
+	request.Tier = tier
+	request.ID = id
+	request.Params = params
+
+	var body PutPolicyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutPolicy(ctx.Request().Context(), request.(PutPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutPolicy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutPolicyResponseObject); ok {
+		return validResponse.VisitPutPolicyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RollbackPolicy operation middleware
+func (sh *strictHandler) RollbackPolicy(ctx echo.Context, tier Tier, id PolicyID, params RollbackPolicyParams) error {
+	var request RollbackPolicyRequestObject
+
+	request.Tier = tier
+	request.ID = id
+	request.Params = params
+
+	var body RollbackPolicyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RollbackPolicy(ctx.Request().Context(), request.(RollbackPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollbackPolicy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RollbackPolicyResponseObject); ok {
+		return validResponse.VisitRollbackPolicyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPolicyVersions operation middleware
+func (sh *strictHandler) ListPolicyVersions(ctx echo.Context, tier Tier, id PolicyID, params ListPolicyVersionsParams) error {
+	var request ListPolicyVersionsRequestObject
+
+	request.Tier = tier
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPolicyVersions(ctx.Request().Context(), request.(ListPolicyVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPolicyVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPolicyVersionsResponseObject); ok {
+		return validResponse.VisitListPolicyVersionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPolicyVersion operation middleware
+func (sh *strictHandler) GetPolicyVersion(ctx echo.Context, tier Tier, id PolicyID, version int64) error {
+	var request GetPolicyVersionRequestObject
+
+	request.Tier = tier
+	request.ID = id
+	request.Version = version
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPolicyVersion(ctx.Request().Context(), request.(GetPolicyVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPolicyVersion")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPolicyVersionResponseObject); ok {
+		return validResponse.VisitGetPolicyVersionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ValidatePolicy operation middleware
+func (sh *strictHandler) ValidatePolicy(ctx echo.Context, params ValidatePolicyParams) error {
+	var request ValidatePolicyRequestObject
+
+	request.Params = params
+
+	var body ValidatePolicyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ValidatePolicy(ctx.Request().Context(), request.(ValidatePolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ValidatePolicy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ValidatePolicyResponseObject); ok {
+		return validResponse.VisitValidatePolicyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6327,6 +8989,31 @@ func (sh *strictHandler) GetRevision(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetRevisionResponseObject); ok {
 		return validResponse.VisitGetRevisionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSnapshot operation middleware
+func (sh *strictHandler) GetSnapshot(ctx echo.Context, params GetSnapshotParams) error {
+	var request GetSnapshotRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSnapshot(ctx.Request().Context(), request.(GetSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSnapshotResponseObject); ok {
+		return validResponse.VisitGetSnapshotResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -5,6 +5,7 @@
 package mcp.authz
 
 import data.mcp.facts
+import data.mcp.tiers
 import data.mcp.token
 import data.mcp.transport
 import data.registry
@@ -14,15 +15,28 @@ default allow := false
 allow if {
 	token.current
 	issued_since
+	facts.fresh
 	facts.agent.suspended == false
 	in_term
 	deployed
 	admitted
 	permitted
+	passed_by_layers
 	granted
 }
 
+# Most calls have no layer: that is cheap to tell.
+passed_by_layers if count(tiers.applicable) == 0
+
+passed_by_layers if count(layer_denials) == 0
+
 granted if registry.environment.grants == "permissions"
+
+granted if {
+	registry.environment.grants == "explicit"
+	some layer in tiers.sound
+	count(allowed_by(layer)) > 0
+}
 
 # Without a verified token nothing else is said: a caller whom nobody vouches for
 # learns nothing of the registry.
@@ -40,7 +54,7 @@ denials contains {"tier": "platform", "id": "token", "code": "token_revoked"} if
 
 denials contains {"tier": "platform", "id": "registry", "code": "registry_stale"} if {
 	transport.claims
-	not facts.readable
+	not facts.fresh
 }
 
 denials contains {"tier": "platform", "id": "agent", "code": "agent_unknown"} if {
@@ -76,6 +90,8 @@ denials contains {"tier": "platform", "id": "permissions", "code": "missing_perm
 	both_known
 	not permitted
 }
+
+denials contains denial if some denial in layer_denials
 
 both_known if {
 	facts.agent
@@ -121,14 +137,15 @@ permitted if {
 	permitted_by_type
 }
 
-permitted_by_type if holds(type_permissions[facts.resource.type])
-
-permitted_by_type if {
-	facts.resource.type == "data_source"
-	holds(data_source_permission)
-}
+permitted_by_type if holds(asked_by_type)
 
 permitted_by_type if facts.resource.type == "service"
+
+# Of a type that we do not know it is undefined what it asks for, and nobody has
+# that.
+asked_by_type := type_permissions[facts.resource.type]
+
+asked_by_type := data_source_permission if facts.resource.type == "data_source"
 
 # The agent holds what its token says and the registry still does: a scope that
 # was taken away counts no more, whatever tokens are about. Of the token's claims

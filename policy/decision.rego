@@ -23,7 +23,8 @@ verdict := object.union(
 
 default revision := 0
 
-revision := registry.meta.revision if facts.readable
+# The newest of what was decided on: parts of a scope come one by one.
+revision := max({registry.meta.revision} | {part.revision | some part in facts.parts; is_number(part.revision)}) if facts.readable
 
 known := {"agent": agent, "resource": resource} if {
 	agent

@@ -95,6 +95,29 @@ test_agent_and_resource_only_when_known if {
 	}
 }
 
+# The policy's own part says one revision and the others theirs: what was decided on
+# is as new as the newest.
+test_revision_is_the_newest_of_all_parts[name] if {
+	some name, row in {
+		"no parts": {"parts": {}, "want": 42},
+		"older parts": {"parts": {"resources": 41, "agents-0": 7}, "want": 42},
+		"a newer part": {"parts": {"resources": 43, "agents-0": 7}, "want": 43},
+		"newer parts": {"parts": {"resources": 9, "agents-0": 100}, "want": 100},
+	}
+	parts := {part: {"scope": "production", "epoch": "e1", "revision": revision, "as_of": fixture.now} |
+		some part, revision in row.parts
+	}
+	decision(object.union(fixture.world, {"parts": parts})).revision == row.want
+}
+
+test_what_is_stale_by_the_clock_alone_is_still_shown if {
+	d := decision(changed({"meta": {"as_of": 0}}))
+	d.allow == false
+	d.agent == identity
+	d.resource == hello
+	d.revision == 42
+}
+
 # What Envoy answers the client with.
 answers["token_expired"] := {
 	"change": {"claims": {"exp": 0}},
@@ -126,6 +149,13 @@ answers["registry_stale"] := {
 	"headers": {"retry-after": "5"},
 }
 
+answers["registry_stale by the clock"] := {
+	"change": {"meta": {"as_of": 0}},
+	"status": 503,
+	"code": "registry_stale",
+	"headers": {"retry-after": "5"},
+}
+
 answers["agent_unknown"] := {"change": {"claims": {"sub": "bob@clients"}}, "status": 403, "code": "call_denied", "headers": {}}
 
 answers["no_grant"] := {"change": {"environment": {"grants": "explicit"}}, "status": 403, "code": "call_denied", "headers": {}}
@@ -138,13 +168,15 @@ test_answer[code] if {
 	problem := json.unmarshal(d.body)
 	problem.status == row.status
 	problem.code == row.code
-	problem.reasons == [code]
+	problem.reasons == [split(code, " ")[0]]
 }
 
 # A token comes before all else, and the registry before what it knows.
 test_which_status_comes_first if {
 	decision(changed({"claims": {"exp": 0}, "meta": {"layout": 0}})).http_status == 401
 	decision(changed({"meta": {"layout": 0}, "agent": {"suspended": true}})).http_status == 503
+	decision(changed({"meta": {"as_of": 0}, "agent": {"suspended": true}})).http_status == 503
+	decision(changed({"meta": {"as_of": 0}, "claims": {"exp": 0}})).http_status == 401
 	decision(changed({"agent": {"suspended": true, "valid_after": 1700000000000000000}})).http_status == 401
 	decision(changed({"meta": {"layout": 0}, "agent": {"valid_after": 1700000000000000000}})).http_status == 503
 }

@@ -19,10 +19,13 @@ import (
 const (
 	// Version grows with every change of the modules: a registry takes no
 	// policy that is older than its own.
-	Version = 2
+	Version = 3
 	// Layout is the layout of the data that the modules read below
 	// data.registry.
-	Layout = 2
+	Layout = 3
+	// PreviousHash is the Hash of the modules of Version-1, which some
+	// registries still have active. They are kept in testdata/v2.
+	PreviousHash = "750e3dd705362618e1147d432a0688806b1d9952e2d52a658f9769b29c5f8fc8"
 	// EntryPoint is the path of the decision, for the Data API and
 	// opa-envoy-plugin.
 	EntryPoint = "mcp/authz/decision"
@@ -34,16 +37,26 @@ const (
 var (
 	//go:embed authz.rego
 	authz string
+	//go:embed contributions.rego
+	contributions string
 	//go:embed decision.rego
 	decision string
 	//go:embed envoy.rego
 	envoy string
 	//go:embed facts.rego
 	facts string
+	//go:embed hours.rego
+	hours string
+	//go:embed layers.rego
+	layers string
 	//go:embed mask.rego
 	mask string
 	//go:embed request.rego
 	request string
+	//go:embed rules.rego
+	rules string
+	//go:embed tiers.rego
+	tiers string
 	//go:embed token.rego
 	token string
 	//go:embed transport.rego
@@ -55,14 +68,19 @@ var (
 // what it returns. It is safe for concurrent use.
 func Platform() registry.PlatformPolicy {
 	modules := map[string]string{
-		"authz.rego":     authz,
-		"decision.rego":  decision,
-		"envoy.rego":     envoy,
-		"facts.rego":     facts,
-		"mask.rego":      mask,
-		"request.rego":   request,
-		"token.rego":     token,
-		"transport.rego": transport,
+		"authz.rego":         authz,
+		"contributions.rego": contributions,
+		"decision.rego":      decision,
+		"envoy.rego":         envoy,
+		"facts.rego":         facts,
+		"hours.rego":         hours,
+		"layers.rego":        layers,
+		"mask.rego":          mask,
+		"request.rego":       request,
+		"rules.rego":         rules,
+		"tiers.rego":         tiers,
+		"token.rego":         token,
+		"transport.rego":     transport,
 	}
 	return registry.PlatformPolicy{Hash: Hash(modules), Version: Version, Layout: Layout, Modules: modules}
 }
@@ -79,9 +97,10 @@ func Hash(modules map[string]string) string {
 }
 
 // Shard returns the shard that holds key in data.registry.agents, where keys are
-// subjects, and in data.registry.resources, where they are names: the first byte
-// of the key's SHA-256, as two hex digits. key is valid UTF-8, as all text in
-// bundles is.
+// subjects, in data.registry.resources, where they are names, and of the tiers
+// team, agent_type and agent in data.registry.layers, where they are ids: the
+// first byte of the key's SHA-256, as two hex digits. key is valid UTF-8, as all
+// text in bundles is.
 func Shard(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:1])

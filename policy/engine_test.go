@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -41,11 +42,21 @@ func compile(tb testing.TB, modules map[string]string, capabilities *ast.Capabil
 // callers can ask of OPA.
 type engine struct{ query rego.PreparedEvalQuery }
 
-func newEngine(tb testing.TB, query string, registry any) engine {
+func newEngine(tb testing.TB, query string, registry any, options ...func(*rego.Rego)) engine {
 	tb.Helper()
-	c := compile(tb, policy.Platform().Modules, ast.CapabilitiesForThisVersion())
+	return newEngineWith(tb, nil, query, registry, options...)
+}
+
+// newEngineWith is newEngine with the layers' own modules beside the platform's, by
+// path.
+func newEngineWith(tb testing.TB, layers map[string]string, query string, registry any, options ...func(*rego.Rego)) engine {
+	tb.Helper()
+	modules := policy.Platform().Modules
+	maps.Copy(modules, layers)
+	c := compile(tb, modules, ast.CapabilitiesForThisVersion())
 	store := inmem.NewFromObject(object{"registry": plain(tb, registry)})
-	q, err := rego.New(rego.Query(query), rego.Compiler(c), rego.Store(store), rego.StrictBuiltinErrors(true)).PrepareForEval(tb.Context())
+	options = append([]func(*rego.Rego){rego.Query(query), rego.Compiler(c), rego.Store(store), rego.StrictBuiltinErrors(true)}, options...)
+	q, err := rego.New(options...).PrepareForEval(tb.Context())
 	if err != nil {
 		tb.Fatalf("prepare %s: %v", query, err)
 	}

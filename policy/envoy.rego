@@ -60,7 +60,7 @@ fault := invalid_token if {
 	facts.agent
 	not issued_since
 } else := {"status": 503, "code": "registry_stale", "title": "Registry stale"} if {
-	not facts.readable
+	not facts.fresh
 } else := {"status": 403, "code": "call_denied", "title": "Call denied"}
 
 # RFC 6750, 3.1: who sent no token is told of no error.

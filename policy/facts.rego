@@ -8,9 +8,37 @@ import data.registry
 
 # Data of another layout, or half of it, is not decided on.
 readable if {
-	registry.meta.layout == 2
-	is_number(registry.meta.revision)
+	meta := registry.meta
+	meta.layout == 3
+	is_number(meta.revision)
+	is_number(meta.as_of)
 	is_string(registry.environment.name)
+}
+
+# All of the data was current a short while ago, as far as the environment asks for
+# that: what hears nothing more of the registry may open what was shut since.
+fresh if {
+	readable
+	registry.meta.as_of >= oldest
+	every part in parts {
+		part.scope == registry.meta.scope
+		is_number(part.revision)
+		is_number(part.as_of)
+		part.as_of >= oldest
+	}
+}
+
+# The parts that a scope came in beside the first one, which has the policy: none
+# where it came whole.
+default parts := {}
+
+parts := registry.parts
+
+# No moment is older than 1970: data is never too old where the most is zero.
+oldest := 0 if {
+	registry.environment.max_staleness == 0
+} else := time.now_ns() - registry.environment.max_staleness if {
+	is_number(registry.environment.max_staleness)
 }
 
 # The subject of the token finds an agent, and nothing else does. Maps of records
@@ -39,6 +67,7 @@ agent := {
 	is_array(record.scopes)
 	is_moment(record.expires_at)
 	is_moment(record.valid_after)
+	is_object(record.labels)
 }
 
 # A moment is a number of nanoseconds since 1970, as time.now_ns has it, or null
@@ -63,9 +92,11 @@ resource := {
 	record := registry.resources[substring(crypto.sha256(name), 0, 2)][name]
 	is_string(record.type)
 	is_string(record.team)
+	is_string(record.data_classification)
 	is_string(record.access.visibility)
 	is_array(record.access.teams)
 	is_array(record.access.agent_types)
 	is_array(record.required_permissions)
 	is_array(record.environments)
+	is_object(record.labels)
 }

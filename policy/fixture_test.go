@@ -2,7 +2,9 @@ package policy_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
+	"time"
 
 	"github.com/credenceproject/credence/policy"
 )
@@ -17,8 +19,8 @@ const never = 4102444800
 // hello of team blue that admits red.
 func fixture() object {
 	return object{
-		"meta":        object{"scope": "production", "epoch": "e1", "revision": 42, "layout": policy.Layout},
-		"environment": object{"name": "production", "grants": "permissions", "max_staleness": "15m"},
+		"meta":        object{"scope": "production", "epoch": "e1", "revision": 42, "layout": policy.Layout, "as_of": time.Now().UnixNano()},
+		"environment": object{"name": "production", "grants": "permissions", "max_staleness": 15 * time.Minute},
 		"agents": sharded(object{
 			"alice@clients": object{"id": "0197-alice", "name": "alice", "team": "red", "agent_type": "support", "suspended": false, "scopes": []any{"hello:say", "skills:invoke"}, "expires_at": nil, "valid_after": nil, "labels": object{}},
 		}),
@@ -31,6 +33,31 @@ func fixture() object {
 		}),
 	}
 }
+
+// layered is the fixture with these records of layers, by tier/id.
+func layered(records object) object {
+	data := fixture()
+	layers := object{"global": object{}, "team": object{}, "agent_type": object{}, "agent": object{}}
+	for key, record := range records {
+		tier, id, _ := strings.Cut(key, "/")
+		if tier == "global" {
+			layers[tier].(object)[id] = record
+		} else {
+			put(layers[tier].(object), id, record)
+		}
+	}
+	data["layers"] = layers
+	return data
+}
+
+// layer is the record of a layer with these fields, and else empty.
+func layer(fields object) object {
+	record := object{"deny": []any{}, "allow": []any{}, "required": false, "rego": false, "ceiling": nil}
+	maps.Copy(record, fields)
+	return record
+}
+
+func rule(code string, when object) object { return object{"code": code, "when": when} }
 
 func sharded(records object) object {
 	shards := object{}

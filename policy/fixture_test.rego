@@ -5,8 +5,8 @@ package mcp.fixture
 now := 1700000000000000000
 
 world := {
-	"meta": {"scope": "production", "epoch": "e1", "revision": 42, "layout": 2},
-	"environment": {"name": "production", "grants": "permissions", "max_staleness": "15m"},
+	"meta": {"scope": "production", "epoch": "e1", "revision": 42, "layout": 3, "as_of": 1699999999000000000},
+	"environment": {"name": "production", "grants": "permissions", "max_staleness": 900000000000},
 	"agent": {
 		"id": "0197-alice",
 		"name": "alice",
@@ -27,6 +27,7 @@ world := {
 		"environments": ["production", "staging"],
 		"labels": {},
 	},
+	"layers": {"global": {}, "team": {}, "agent_type": {}, "agent": {}},
 	"claims": {
 		"sub": "alice@clients",
 		"exp": 1700000001,
@@ -41,11 +42,23 @@ world := {
 # changed returns the world with what the row says: fields set, or taken away.
 changed(row) := json.remove(object.union(world, object.get(row, "set", {})), object.get(row, "without", []))
 
-# registry is the data of a world, in layout 2.
-registry(w) := object.union(object.filter(w, ["meta", "environment"]), {
-	"agents": {shard("alice@clients"): {"alice@clients": w.agent}},
-	"resources": {shard("hello"): {"hello": w.resource}},
+# registry is the data of a world, in layout 3.
+registry(w) := object.union(object.filter(w, ["meta", "environment", "parts"]), {
+	"agents": sharded({"alice@clients": w.agent}),
+	"resources": sharded({"hello": w.resource}),
+	"layers": {
+		"global": w.layers.global,
+		"team": sharded(w.layers.team),
+		"agent_type": sharded(w.layers.agent_type),
+		"agent": sharded(w.layers.agent),
+	},
 })
+
+# layer is the record of a layer with what the fields say, and else empty.
+layer(fields) := object.union({"deny": [], "allow": [], "required": false, "rego": false, "ceiling": null}, fields)
+
+# Two keys of one shard would be an error: no test needs them.
+sharded(records) := {shard(key): {key: record} | some key, record in records}
 
 shard(key) := substring(crypto.sha256(key), 0, 2)
 

@@ -16,10 +16,12 @@ import (
 // itself nowhere.
 func TestDecisionIsAlwaysDefined(t *testing.T) {
 	t.Parallel()
-	modules := newEngine(t, policy.Query, fixture())
+	data := layered(everyLayer())
+	data["parts"] = object{"resources": object{"scope": "production", "epoch": "e1", "revision": 41, "as_of": time.Now().UnixNano()}}
+	modules := newEngine(t, policy.Query, data)
 	damaged := make([]engine, 40)
 	for i := range damaged {
-		damaged[i] = newEngine(t, policy.Query, damage(rapid.Custom(hostileValue(3))).Example(i).apply(plain(t, fixture())))
+		damaged[i] = newEngine(t, policy.Query, damage(rapid.Custom(hostileValue(3))).Example(i).apply(plain(t, data)))
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		asked := rapid.SampledFrom([]object{input("alice@clients", "POST", "hello"), envoyInput("alice@clients", "POST", "/mcp/hello/say")}).Draw(rt, "asked")

@@ -19,7 +19,7 @@ import (
 
 func TestEveryModuleIsEmbeddedAndNoTest(t *testing.T) {
 	t.Parallel()
-	want := sources(t, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
+	want := sources(t, ".", func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
 	if diff := cmp.Diff(want, policy.Platform().Modules); diff != "" {
 		t.Errorf("modules of the platform policy (-files +embedded):\n%s", diff)
 	}
@@ -48,14 +48,14 @@ func TestModulesReachNothingButTheClock(t *testing.T) {
 
 func TestModulesAndTestsPassStrictCheck(t *testing.T) {
 	t.Parallel()
-	compile(t, sources(t, func(string) bool { return true }), ast.CapabilitiesForThisVersion())
+	compile(t, sources(t, ".", func(string) bool { return true }), ast.CapabilitiesForThisVersion())
 }
 
 // TestRego runs the tests that stand beside the modules, as `opa test` does, and
 // also fails where a builtin does: callers can ask OPA to make that an error.
 func TestRego(t *testing.T) {
 	t.Parallel()
-	modules := parse(t, sources(t, func(string) bool { return true }))
+	modules := parse(t, sources(t, ".", func(string) bool { return true }))
 	store := inmem.New()
 	txn, err := store.NewTransaction(t.Context())
 	if err != nil {
@@ -74,7 +74,10 @@ func TestRego(t *testing.T) {
 			report(t, r)
 		})
 	}
-	want := []string{"data.mcp.authz_test", "data.mcp.decision_test", "data.mcp.request_test", "data.mcp.transport_test", "data.system.log_test"}
+	want := []string{
+		"data.mcp.authz_test", "data.mcp.contributions_test", "data.mcp.decision_test", "data.mcp.hours_test", "data.mcp.layers_test",
+		"data.mcp.request_test", "data.mcp.rules_test", "data.mcp.transport_test", "data.system.log_test",
+	}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(ran))); diff != "" {
 		t.Errorf("packages with tests (-want +ran):\n%s", diff)
 	}
@@ -121,10 +124,24 @@ func TestHashTellsModulesApart(t *testing.T) {
 	}
 }
 
+// Registries have the version before ours active until they are migrated, and this
+// binary decides by it too.
+func TestPreviousHashIsThatOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	previous := sources(t, "testdata/v2", func(string) bool { return true })
+	compile(t, previous, ast.CapabilitiesForThisVersion())
+	if got := policy.Hash(previous); got != policy.PreviousHash {
+		t.Errorf("the hash of version %d is %s, and PreviousHash %s", policy.Version-1, got, policy.PreviousHash)
+	}
+	if policy.Platform().Hash == policy.PreviousHash {
+		t.Error("the version before ours is ours")
+	}
+}
+
 // Policy finds a record only in the shard that Go put it in.
 func TestShardIsThatOfTheModules(t *testing.T) {
 	t.Parallel()
-	for _, key := range []string{"hello", "x", "Qm4aB@clients", "größe", "東京", "e\u0301", "\u00e9", "🦊", "a/b~c", "line\nbreak", "\x7f", strings.Repeat("long", 1000)} {
+	for _, key := range []string{"hello", "x", "Qm4aB@clients", "größe", "東京", "e\u0301", "\u00e9", "🦊", "a/b~c", "line\nbreak", "\x7f", strings.Repeat("long", 64)} {
 		data := fixture()
 		data["agents"] = sharded(object{key: record(data["agents"], "alice@clients")})
 		data["resources"] = sharded(object{key: record(data["resources"], "hello")})
@@ -139,19 +156,20 @@ func TestShardIsThatOfTheModules(t *testing.T) {
 	}
 }
 
-// sources returns the Rego files of this directory that are wanted.
-func sources(tb testing.TB, wanted func(name string) bool) map[string]string {
+// sources returns the Rego files of that directory that are wanted, by name.
+func sources(tb testing.TB, directory string, wanted func(name string) bool) map[string]string {
 	tb.Helper()
-	names, err := filepath.Glob("*.rego")
+	paths, err := filepath.Glob(filepath.Join(directory, "*.rego"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	texts := map[string]string{}
-	for _, name := range names {
+	for _, path := range paths {
+		name := filepath.Base(path)
 		if !wanted(name) {
 			continue
 		}
-		b, err := os.ReadFile(name)
+		b, err := os.ReadFile(path)
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -6,6 +6,7 @@
 package mcp.request
 
 import data.mcp.facts
+import data.mcp.tiers
 import data.mcp.transport
 import data.registry
 
@@ -21,10 +22,14 @@ default subject := ""
 
 subject := transport.subject
 
-# Those that count: the token has them, and the registry's agent too.
+# Those that count: the token has them, the registry's agent too, and no ceiling
+# takes them away.
 permissions := [permission |
 	some permission in transport.permissions
 	permission in facts.agent.scopes
+	every bound in tiers.bounds {
+		permission in bound
+	}
 ]
 
 default environment := ""

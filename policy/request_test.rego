@@ -31,6 +31,25 @@ test_permissions_are_those_that_count if {
 	}
 }
 
+# Nor one that a ceiling takes away.
+test_permissions_are_within_every_ceiling[name] if {
+	some name, row in {
+		"none": {"team": null, "type": null, "want": ["hello:say", "skills:invoke"]},
+		"that of the team": {"team": ["skills:invoke"], "type": null, "want": ["skills:invoke"]},
+		"that of the type": {"team": null, "type": ["hello:say", "data:read"], "want": ["hello:say"]},
+		"both": {"team": ["skills:invoke"], "type": ["hello:say"], "want": []},
+		"both, with one in common": {"team": ["hello:say", "skills:invoke"], "type": ["hello:say"], "want": ["hello:say"]},
+		"one of none": {"team": [], "type": null, "want": []},
+		"one of another kind of value": {"team": [7, null, "hello:say"], "type": null, "want": ["hello:say"]},
+	}
+	w := object.union(fixture.world, {"layers": {
+		"team": {"red": fixture.layer({"ceiling": {"permissions": row.team, "data_classification": null}})},
+		"agent_type": {"support": fixture.layer({"ceiling": {"permissions": row.type, "data_classification": null}})},
+	}})
+	r := request with input as fixture.program(w) with data.registry as fixture.registry(w) with time.now_ns as fixture.now
+	r.permissions == row.want
+}
+
 blank := {
 	"method": "",
 	"path": [],

@@ -20,26 +20,48 @@ claims := input.jwt.payload if {
 	is_object(input.jwt.payload)
 }
 
-subject := claims.sub if is_string(claims.sub)
+subject := claims.sub if short(claims.sub)
 
 permissions := claims.permissions if is_array(claims.permissions)
 
-method := input.attributes.request.http.method if is_string(input.attributes.request.http.method)
+method := input.attributes.request.http.method if short(input.attributes.request.http.method)
 
 method := input.request.method if {
 	not envoy
-	is_string(input.request.method)
+	short(input.request.method)
 }
 
-# path is what follows the name of the resource.
-path := array.slice(input.parsed_path, name_index + 1, count(input.parsed_path)) if is_array(input.parsed_path)
+# What a caller chooses is as short as the gate takes it to be when it bounds the work
+# of layers: anything longer is undefined.
+short(text) if {
+	is_string(text)
+	count(text) <= 256
+}
 
-path := input.request.path if {
+# path is what follows the name of the resource. One that is too long for layers to
+# look at, or that is no list of strings, is undefined, and names no resource.
+path := segments if {
+	count(segments) <= 64
+	every segment in segments {
+		short(segment)
+	}
+}
+
+segments := array.slice(input.parsed_path, name_index + 1, count(input.parsed_path)) if {
+	is_array(input.parsed_path)
+} else := input.request.path if {
 	not envoy
 	is_array(input.request.path)
+} else := [] if {
+	not envoy
+	not says_path
 }
 
+# A program need not say a path.
+says_path if input.request.path != null
+
 resource_name := input.parsed_path[name_index] if {
+	path
 	is_string(input.parsed_path[name_index])
 
 	# What Envoy routes by and what the server makes of a dot segment differ.
@@ -49,6 +71,7 @@ resource_name := input.parsed_path[name_index] if {
 
 resource_name := input.resource.id if {
 	not envoy
+	path
 	is_string(input.resource.id)
 }
 

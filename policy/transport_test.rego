@@ -93,6 +93,22 @@ test_a_method_beside_envoys_attributes_changes_nothing if {
 	not transport.method with input as asked
 }
 
+# Nor the path that layers see.
+test_a_path_beside_envoys_attributes_changes_nothing if {
+	every parsed_path in [null, "mcp/hello", {}, [], ["other", "hello"]] {
+		elsewhere := json.patch(envoy, [{"op": "replace", "path": "/parsed_path", "value": parsed_path}])
+		every asked in [elsewhere, object.union(elsewhere, {"request": {"path": ["say"]}})] {
+			not seen(asked)
+		}
+	}
+	not seen(object.union(program, object.remove(envoy, ["parsed_path"])))
+	seen(object.union(envoy, {"request": {"path": ["other"]}})) == ["say"]
+}
+
+seen(asked) := path if {
+	path := transport.path with input as asked
+}
+
 test_no_header_is_read if {
 	asked := object.union(envoy, {"attributes": {"request": {"http": {"headers": {
 		":method": "GET",
@@ -110,6 +126,7 @@ paths := {
 	"/mcp://{name}/...": {"path": ["mcp:", "", "hello", "say"], "want": []},
 	"/mcp://{name}": {"path": ["mcp:", "", "hello"], "want": []},
 	"/mcp:/{name}, slashes merged": {"path": ["mcp:", "hello", "say"], "want": ["resource_unknown"]},
+	"/mcp:/x/{name}": {"path": ["mcp:", "x", "hello"], "want": ["resource_unknown"]},
 	"/mcp:///{name}": {"path": ["mcp:", "", "", "hello"], "want": ["resource_unknown"]},
 	"/mcp//{name}": {"path": ["mcp", "", "hello"], "want": ["resource_unknown"]},
 	"/MCP/{name}": {"path": ["MCP", "hello"], "want": ["resource_unknown"]},
@@ -154,6 +171,11 @@ test_resource_is_found_by_id_alone if {
 		"path": "/parsed_path",
 		"value": ["mcp", "hello"],
 	}])) == ["resource_unknown"]
+	codes(json.patch(json.remove(program, ["resource/id"]), [{
+		"op": "add",
+		"path": "/parsed_path",
+		"value": ["mcp:", "", "hello"],
+	}])) == ["resource_unknown"]
 }
 
 odd_ids := [null, false, true, 7, ["hello"], {"hello": true}, "hello\u0000", "hello/", "../hello"]
@@ -176,5 +198,64 @@ test_facts_in_the_input_change_nothing if {
 test_much_input if {
 	many := [sprintf("permission:%d", [i]) | some i in numbers.range(1, 2000)]
 	asked := object.union(program, {"jwt": {"payload": {"permissions": many}}, "request": {"path": many}})
-	codes(asked) == ["missing_permission"]
+	codes(asked) == ["resource_unknown"]
+	codes(json.remove(asked, ["request/path"])) == ["missing_permission"]
+}
+
+# Layers judge by the path: a call is denied of whose path they would see a part.
+segments(n) := [sprintf("%d", [i]) | some i in numbers.range(1, n)]
+
+long(n) := concat("", ["ä" | some _ in numbers.range(1, n)])
+
+# What a caller chooses is short where layers see it, or not there.
+test_long_texts_count_as_none[name] if {
+	some name, row in {"long": {"text": long(256), "seen": long(256)}, "too long": {"text": long(257), "seen": ""}}
+	by_program := json.patch(program, [{"op": "replace", "path": "/request/method", "value": row.text}])
+	by_envoy := json.patch(envoy, [{"op": "replace", "path": "/attributes/request/http/method", "value": row.text}])
+	every asked in [by_program, by_envoy] {
+		seen := data.mcp.request.method with input as asked with data.registry as fixture.registry(fixture.world)
+		seen == row.seen
+	}
+	of_subject := json.patch(program, [{"op": "replace", "path": "/jwt/payload/sub", "value": row.text}])
+	subject := data.mcp.request.subject with input as of_subject with data.registry as fixture.registry(fixture.world)
+	subject == row.seen
+}
+
+long_paths := {
+	"as long as can be": {"path": segments(64), "want": []},
+	"too long": {"path": segments(65), "want": ["resource_unknown"]},
+	"much too long": {"path": segments(5000), "want": ["resource_unknown"]},
+	"empty": {"path": [], "want": []},
+	"a long segment": {"path": ["a", long(256)], "want": []},
+	"too long a segment": {"path": ["a", long(257)], "want": ["resource_unknown"]},
+	"a number": {"path": ["a", 7], "want": ["resource_unknown"]},
+	"null": {"path": [null], "want": ["resource_unknown"]},
+	"false": {"path": [false], "want": ["resource_unknown"]},
+	"a list": {"path": [["a"]], "want": ["resource_unknown"]},
+	"an object": {"path": [{}], "want": ["resource_unknown"]},
+}
+
+test_path_that_layers_can_see_whole[name] if {
+	some name, row in long_paths
+	by_program := json.patch(program, [{"op": "replace", "path": "/request/path", "value": row.path}])
+	by_envoy := json.patch(envoy, [{"op": "replace", "path": "/parsed_path", "value": array.concat(["mcp", "hello"], row.path)}])
+	codes(by_program) == row.want
+	codes(by_envoy) == row.want
+	every asked in [by_program, by_envoy] {
+		seen := data.mcp.request.path with input as asked with data.registry as fixture.registry(fixture.world)
+		seen == [segment | some segment in row.path; row.want == []]
+	}
+}
+
+# A program need not say a path, but what it says is one.
+test_path_of_a_program[name] if {
+	some name, row in {
+		"none": {"request": {"method": "POST"}, "want": []},
+		"null": {"request": {"method": "POST", "path": null}, "want": []},
+		"no request": {"request": null, "want": []},
+		"text": {"request": {"method": "POST", "path": "say"}, "want": ["resource_unknown"]},
+		"false": {"request": {"method": "POST", "path": false}, "want": ["resource_unknown"]},
+		"an object": {"request": {"method": "POST", "path": {"0": "say"}}, "want": ["resource_unknown"]},
+	}
+	codes(json.patch(program, [{"op": "replace", "path": "/request", "value": row.request}])) == row.want
 }

@@ -24,6 +24,8 @@ var documents = []struct{ component, name string }{
 	{"TeamDocument", "team"},
 	{"ResourceDocument", "resource"},
 	{"DriftRepair", "drift-repair"},
+	{"PolicyDocument", "policy"},
+	{"PolicyRollback", "policy-rollback"},
 }
 
 func main() {

@@ -38,6 +38,8 @@ components:
     AgentTransfer: {type: object}
     AgentRotation: {type: object}
     DriftRepair: {type: object}
+    PolicyDocument: {type: object}
+    PolicyRollback: {type: object}
 `
 
 const wantRegistration = `{

@@ -16,9 +16,7 @@ import (
 	"github.com/credenceproject/credence/internal/agents"
 	"github.com/credenceproject/credence/internal/auth0"
 	"github.com/credenceproject/credence/internal/authn"
-	"github.com/credenceproject/credence/internal/bundles"
 	"github.com/credenceproject/credence/internal/config"
-	"github.com/credenceproject/credence/internal/decisions"
 	"github.com/credenceproject/credence/internal/httpapi"
 	"github.com/credenceproject/credence/internal/postgres"
 	"github.com/credenceproject/credence/internal/reconcile"
@@ -44,6 +42,7 @@ type parts struct {
 	api      *http.Server
 	loop     *reconcile.Loop
 	jobs     *jobs.Runner
+	policy   *policySide
 }
 
 // assemble wires the packages together, from the bottom up. The adapters live as
@@ -81,8 +80,12 @@ func assemble(ctx, lasting context.Context, cfg config.Server, log *slog.Logger)
 	if err != nil {
 		return parts{}, err
 	}
-	p := parts{pool: pool, follower: follower, secrets: secrets, metrics: metrics, loop: loop, jobs: runner}
-	p.api, p.health, err = newAPI(ctx, cfg, services{store, follower, identity, secrets, service}, metrics, log)
+	side, err := newPolicySide(lasting, cfg, follower, metrics, log)
+	if err != nil {
+		return parts{}, err
+	}
+	p := parts{pool: pool, follower: follower, secrets: secrets, metrics: metrics, loop: loop, jobs: runner, policy: side}
+	p.api, p.health, err = newAPI(ctx, cfg, services{store, follower, identity, secrets, service, side}, metrics, log)
 	return p, err
 }
 
@@ -93,6 +96,7 @@ type services struct {
 	identity *auth0.Client
 	secrets  *vault.Client
 	agents   *agents.Service
+	policy   *policySide
 }
 
 // newAPI returns the API and what its readiness hangs on.
@@ -115,8 +119,10 @@ func newAPI(ctx context.Context, cfg config.Server, s services, metrics *prometh
 	rehearsal := s.store.Rehearsal()
 	handler := httpapi.New(httpapi.Options{
 		Agents: s.agents, Rulebook: rulebook.NewService(s.store), Resources: resources.NewService(s.store, s.follower),
-		Rehearsal: httpapi.Rehearsal{Rulebook: rulebook.NewService(rehearsal), Resources: resources.NewService(rehearsal, s.follower)},
-		Bundles:   bundles.NewService(s.follower, cfg.BundleHold, log), Decisions: decisions.NewService(s.follower, decisions.NewEvaluator(), log),
+		Policies: s.policy.policies(s.store), Bundles: s.policy.bundles, Feed: s.policy.feed, Decisions: s.policy.decisions,
+		Rehearsal: httpapi.Rehearsal{
+			Rulebook: rulebook.NewService(rehearsal), Resources: resources.NewService(rehearsal, s.follower), Policies: s.policy.policies(rehearsal),
+		},
 		Heads: s.store, Follower: s.follower, Freshness: s.follower, Schemas: validator,
 		Authenticator: verifier, Auditor: s.store, Audit: s.store, Drift: sweep.NewDrifts(s.store, s.agents),
 		Health: health, Handout: handout(cfg, s.identity),

@@ -77,6 +77,7 @@ type periodic struct {
 func newJobs(cfg config.Server, pool *pgxpool.Pool, p periodic, metrics prometheus.Registerer) (*jobs.Runner, error) {
 	list := []jobs.Job{
 		{Name: "expiry", Every: cfg.Jobs.ExpiryEvery, Do: p.expire},
+		jobs.Heartbeat(p.store, cfg.Jobs.HeartbeatEvery),
 		{Name: "retention", Every: time.Hour, Attempts: 3, Timeout: 5 * time.Minute, Do: func(ctx context.Context) error {
 			return p.purge(ctx, cfg.Jobs.IdempotencyTTL)
 		}},

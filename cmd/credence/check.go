@@ -60,11 +60,9 @@ credence agent does.`,
 			printDecision(&b, decision)
 			err = writeAll(d.io.out, b.Bytes())
 		}
-		if age > staleAfter {
-			fmt.Fprintf(d.io.err, "credence: the server last saw the registry %s ago, so this may be out of date: its database is away\n", age)
-		}
+		d.warnOfAge(age)
 		if err == nil && !decision.Allow {
-			return errors.New("the call is denied")
+			return advise(errDenied, "'credence explain' with the same arguments says why, and who can change it.")
 		}
 		return err
 	})
@@ -74,6 +72,15 @@ credence agent does.`,
 // staleAfter is more than passes between two looks of a server at a registry that
 // answers.
 const staleAfter = 5 * time.Second
+
+var errDenied = errors.New("the call is denied")
+
+// warnOfAge says that an answer may be out of date.
+func (d *developer) warnOfAge(age time.Duration) {
+	if age > staleAfter {
+		fmt.Fprintf(d.io.err, "credence: the server last saw the registry %s ago, so this may be out of date: its database is away\n", age)
+	}
+}
 
 func printDecision(w io.Writer, d api.Decision) {
 	verdict := "denied"

@@ -40,11 +40,11 @@ func TestCheckSaysWhetherAndWhyNot(t *testing.T) {
 			resource  billing-system (data_sink of finance)
 			because   access_denied  platform/access
 			because   missing_permission  platform/permissions
-			`, "credence: the call is denied\n"},
+			`, "credence: the call is denied\n'credence explain' with the same arguments says why, and who can change it.\n"},
 		"of what is not known": {unknown, exitFailure, `
 			denied   at revision 42
 			because  resource_unknown  platform/resource
-			`, "credence: the call is denied\n"},
+			`, "credence: the call is denied\n'credence explain' with the same arguments says why, and who can change it.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -123,6 +123,7 @@ func (c *terminal) run(ctx context.Context, args ...string) int {
 	root.SetOut(&out)
 	root.SetErr(&errs)
 	root.AddCommand(developer().agentCommand(), developer().resourceCommand(), developer().checkCommand(),
+		developer().policyCommand(), developer().explainCommand(), developer().bundleCommand(),
 		developer().auditCommand(), developer().driftCommand(), developer().tokenCommand(), healthcheckCommand(surroundings, env))
 	withUsageErrors(root)
 	root.SetArgs(args)
@@ -186,8 +187,8 @@ func triage() api.Agent {
 		Lifecycle: api.AgentLifecycleActive, Revision: 42, CredentialGeneration: 1,
 		Conditions: []api.Condition{condition(api.ConditionTypeIdentityReady), condition(api.ConditionTypeReady)},
 		Provisioning: []api.ProvisioningStep{
-			{Step: api.Auth0Client, State: api.Done, At: testTime},
-			{Step: api.VaultEntity, State: api.Failed, At: testTime, LastError: &refused},
+			{Step: api.ProvisioningStepStepAuth0Client, State: api.Done, At: testTime},
+			{Step: api.ProvisioningStepStepVaultEntity, State: api.Failed, At: testTime, LastError: &refused},
 		},
 		Identity:  api.AgentIdentity{Provider: api.Auth0, ClientID: &client, Subject: &subject},
 		Secrets:   api.AgentSecrets{Provider: api.Vault, Entity: "agent_" + testID},

@@ -17,6 +17,8 @@ type call struct {
 	method, url string
 	bearer      string // Authorization
 	vaultToken  string // X-Vault-Token
+	creates     bool   // If-None-Match: *: nothing may be there
+	replaces    bool   // If-Match: *: something must be
 	json        any
 	form        url.Values
 }
@@ -48,6 +50,12 @@ func (c call) do(ctx context.Context, out any) (int, error) {
 	if c.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+c.bearer)
 	}
+	if c.creates {
+		req.Header.Set("If-None-Match", "*")
+	}
+	if c.replaces {
+		req.Header.Set("If-Match", "*")
+	}
 	if c.vaultToken != "" {
 		req.Header.Set("X-Vault-Token", c.vaultToken)
 	}
@@ -78,7 +86,7 @@ func (c call) must(ctx context.Context, out any) error {
 	if status >= 300 {
 		return fmt.Errorf("%s %s answered %d: %s", c.method, c.url, status, answer)
 	}
-	if out == nil {
+	if out == nil || len(answer) == 0 {
 		return nil
 	}
 	return json.Unmarshal(answer, out)

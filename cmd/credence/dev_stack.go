@@ -215,8 +215,10 @@ func (s *devStack) prepare(ctx context.Context, f devFlags) error {
 			Domain: s.info.Issuer, ClientID: clientID, ClientSecret: config.NewSecret(clientSecret),
 			Audience: devAgentAudience, Installation: "dev", Timeout: 10 * time.Second,
 		},
-		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour},
-		CheckEvery: time.Second, BundleHold: 10 * time.Second,
+		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour, HeartbeatEvery: time.Minute},
+		CheckEvery: time.Second,
+		Bundles:    config.Bundles{Hold: 10 * time.Second, PublishWindow: 10 * time.Millisecond, MaxPolls: 1024, Drain: time.Second},
+		Gate:       config.Gate{Timeout: 5 * time.Second, Memory: 512, AtOnce: 2},
 	}
 	if err := activatePolicy(ctx, s.server, false, io.Discard); err != nil {
 		return err
@@ -280,7 +282,7 @@ func (s *devStack) startOPA(ctx context.Context, g *errgroup.Group, tools local.
 	const resource = "bundles/" + demoEnvironment
 	s.opa, err = local.StartOPA(ctx, local.OPAOptions{
 		Tools: tools, Port: f.opaPort, Dir: filepath.Join(s.state.dir, "opa"),
-		ControlURL: s.info.API, Resource: resource, Token: s.info.OPAToken, PollEvery: time.Second,
+		ControlURL: s.info.API, Resource: resource, Token: s.info.OPAToken, PollEvery: time.Second, LongPoll: 30 * time.Second,
 	})
 	if err != nil {
 		return err

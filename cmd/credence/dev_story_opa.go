@@ -36,8 +36,48 @@ func (s *devStack) tellDecisions(ctx context.Context, token string) error {
 	if err != nil {
 		return err
 	}
-	s.tell.allowed("POST "+demoSink, fmt.Sprintf("by revision %d, %.1f s after the change (this OPA polls every second)", d.Revision, took.Seconds()))
+	s.tell.allowed("POST "+demoSink, fmt.Sprintf("by revision %d, %s after the change (its poll was held)", d.Revision, since(took)))
+	if err := s.tellPolicy(ctx, token); err != nil {
+		return err
+	}
 	return s.tellSuspension(ctx, token)
+}
+
+// tellPolicy shows a team's own rule, which binds its agents whatever others admit.
+func (s *devStack) tellPolicy(ctx context.Context, token string) error {
+	path := "/policies/team/" + devTeam
+	s.tell.title("The agent's team says that people pay, and agents do not: PUT " + path)
+	rule := map[string]any{
+		"code": "no_payments", "effect": "deny", "message": "People pay, agents do not",
+		"when": map[string]any{"resources": []string{demoSink}, "methods": []string{"POST", "PUT"}},
+	}
+	write := call{method: "PUT", url: s.info.API + path, bearer: s.info.DeveloperToken, creates: true, json: map[string]any{"rules": []any{rule}}}
+	if err := write.must(ctx, nil); err != nil {
+		return err
+	}
+	d, took, err := s.awaitDecision(ctx, token, demoSink, false)
+	if err != nil {
+		return err
+	}
+	s.tell.denied("POST "+demoSink, fmt.Sprintf("%s, %s after the change", reasonsOf(d), since(took)))
+
+	s.tell.title("It thinks better of it: DELETE " + path)
+	if err := (call{method: "DELETE", url: s.info.API + path, bearer: s.info.DeveloperToken, replaces: true}).must(ctx, nil); err != nil {
+		return err
+	}
+	if d, took, err = s.awaitDecision(ctx, token, demoSink, true); err != nil {
+		return err
+	}
+	s.tell.allowed("POST "+demoSink, fmt.Sprintf("by revision %d, %s after the change", d.Revision, since(took)))
+	return nil
+}
+
+// since is how long something took, as people read it.
+func since(took time.Duration) string {
+	if took < time.Second {
+		return fmt.Sprintf("%d ms", took.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", took.Seconds())
 }
 
 // tellSuspension shows that a suspended agent is denied though its token is good,
@@ -61,10 +101,10 @@ func (s *devStack) tellSuspension(ctx context.Context, token string) error {
 			return err
 		}
 		if act.allow {
-			s.tell.allowed("POST "+demoSkill, fmt.Sprintf("by revision %d, %.1f s after the change", d.Revision, took.Seconds()))
+			s.tell.allowed("POST "+demoSkill, fmt.Sprintf("by revision %d, %s after the change", d.Revision, since(took)))
 			continue
 		}
-		s.tell.denied("POST "+demoSkill, fmt.Sprintf("%s, %.1f s after the change, with the same token", reasonsOf(d), took.Seconds()))
+		s.tell.denied("POST "+demoSkill, fmt.Sprintf("%s, %s after the change, with the same token", reasonsOf(d), since(took)))
 	}
 	return nil
 }

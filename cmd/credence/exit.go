@@ -38,6 +38,7 @@ var exitCodes = map[registry.Kind]int{
 	registry.TooLarge:             exitRefused,
 	registry.UnsupportedMedia:     exitRefused,
 	registry.Invalid:              exitRefused,
+	registry.Gone:                 exitConflict,
 	registry.TooManyRequests:      exitUnavailable,
 	registry.Refused:              exitFailure,
 	registry.Unavailable:          exitUnavailable,

@@ -7,7 +7,7 @@
 //	credence setup auth0     prepares a tenant
 //	credence setup vault     prepares a Vault or OpenBao
 //	credence dev             runs everything on this machine
-//	credence agent, resource, check, audit, drift, token
+//	credence agent, resource, policy, check, explain, bundle, audit, drift, token
 //	                         what developers do with a server
 package main
 
@@ -53,7 +53,9 @@ func newRoot(env lookup, io streams) *cobra.Command {
 	root.SetErr(io.err)
 	root.AddCommand(
 		serverCommand(env, io), migrateCommand(env, io), restoreCommand(env, io), setupCommand(env, io), devCommand(io),
-		agentCommand(io, env), resourceCommand(io, env), checkCommand(io, env), auditCommand(io, env), driftCommand(io, env), tokenCommand(io, env), healthcheckCommand(io, env),
+		agentCommand(io, env), resourceCommand(io, env), checkCommand(io, env), explainCommand(io, env), policyCommand(io, env), bundleCommand(io, env),
+		auditCommand(io, env), driftCommand(io, env), tokenCommand(io, env), healthcheckCommand(io, env),
+		gateCommand(io),
 	)
 	return withUsageErrors(root)
 }

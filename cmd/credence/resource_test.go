@@ -21,7 +21,7 @@ func hello() api.Resource {
 		RequiredPermissions: []string{"skills:invoke"},
 		Access:              api.ResourceAccess{Visibility: "team", Teams: []string{"customer-success"}, AgentTypes: []string{}},
 		Deployments:         map[string]api.Deployment{"staging": {Endpoint: "http://10.20.0.7"}, "production": {Endpoint: "https://hello.example.com"}},
-		Operations:          []api.Operation{{Name: "say-hello", Method: api.POST, Path: "/say-hello", Input: &schema}},
+		Operations:          []api.Operation{{Name: "say-hello", Method: api.OperationMethodPOST, Path: "/say-hello", Input: &schema}},
 		Labels:              map[string]string{"tier": "1"}, Revision: 42, CreatedAt: testTime, UpdatedAt: testTime,
 	}
 }

@@ -73,9 +73,15 @@ func serve(ctx context.Context, cfg config.Server, log *slog.Logger, ready func(
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.follower.Run(lasting) })
 	g.Go(func() error { return p.secrets.Run(lasting) })
+	g.Go(func() error { return p.policy.run(lasting) })
 	var working sync.WaitGroup
 	for _, work := range []func() error{
-		func() error { return serveUntilDone(ctx, p.api, apiListener, cfg.Shutdown, p.health.Drain) },
+		func() error {
+			return serveUntilDone(ctx, p.api, apiListener, cfg.Shutdown, func() {
+				p.health.Drain()
+				p.policy.drain(cfg.Bundles.Drain)
+			})
+		},
 		func() error { return p.loop.Run(ctx) },
 		func() error { return p.jobs.Run(ctx) },
 	} {

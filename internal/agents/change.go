@@ -16,7 +16,9 @@ import (
 // and name stay: r must name the present ones.
 //
 // What narrows the agent holds for policy at once, what widens it when the
-// providers have followed. It returns NotFound, Forbidden when the caller may not
+// providers have followed. Ceilings are asked about when scopes or type change: one
+// that was set later takes scopes away in policy, and keeps nobody from changing
+// something else. It returns NotFound, Forbidden when the caller may not
 // act for the team or the rules do not allow it, Invalid when r names what does
 // not exist, PreconditionFailed, and Conflict with code rules_changed. An agent
 // that is not Converged is still being brought there.
@@ -30,6 +32,10 @@ func (s *Service) Change(ctx context.Context, by registry.Principal, ref string,
 		if err != nil {
 			return registry.Agent{}, err
 		}
+		sameScopes := r.AgentType == a.AgentType && r.Scopes != nil && registry.SameSet(*r.Scopes, a.Scopes)
+		if sameScopes {
+			rules.Bounds = nil
+		}
 		judged := rules
 		judged.Team.Blocked = rules.Team.Blocked && !by.Can(registry.Admin)
 		want, err := admit(r, judged)
@@ -38,7 +44,12 @@ func (s *Service) Change(ctx context.Context, by registry.Principal, ref string,
 		}
 		changed, err := s.update(ctx, a.ID, registry.AgentUpdate{
 			Action: "agent.change", By: by.Actor(ctx), Pre: pre, Rules: &rules, DryRun: r.DryRun,
-			Apply: func(a *registry.Agent) error { return amend(a, want) },
+			Apply: func(now *registry.Agent) error {
+				if sameScopes && (now.AgentType != want.AgentType || !registry.SameSet(now.Scopes, want.Scopes)) {
+					return changedMeanwhile()
+				}
+				return amend(now, want)
+			},
 		})
 		if e, ok := registry.AsError(err); ok && e.Code == "rules_changed" && attempt < maxRuleChanges {
 			continue

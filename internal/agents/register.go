@@ -21,7 +21,7 @@ type Registration struct {
 
 	Name, Team, AgentType, Environment, Owner, Description string
 
-	Scopes       *[]string // nil: the type's default
+	Scopes       *[]string // nil: of the type's default those that no ceiling keeps from it
 	Capabilities []registry.Capability
 	Labels       map[string]string
 	Config       json.RawMessage

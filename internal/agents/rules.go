@@ -40,11 +40,13 @@ func (s *Service) rules(ctx context.Context, r Registration) (registry.Rules, er
 	} else if err != nil {
 		return rules, err
 	}
-	return rules, nil
+	rules.Bounds, err = s.store.Bounds(ctx, r.Team, r.AgentType)
+	return rules, err
 }
 
 // admit returns the agent that r asks for, defaults filled in, or a Forbidden
-// error with every respect in which the rules do not allow it (invariant A1).
+// error with every respect in which the rules do not allow it (invariant A1). Of the
+// default scopes an agent gets those that no ceiling keeps from it.
 func admit(r Registration, rules registry.Rules) (registry.Agent, error) {
 	if rules.Team.Blocked {
 		return registry.Agent{}, registry.Forbidden.Errorf("team_blocked", "team %q is blocked; ask an admin", r.Team).
@@ -53,7 +55,7 @@ func admit(r Registration, rules registry.Rules) (registry.Agent, error) {
 	t := rules.AgentType
 	a := registry.Agent{
 		Name: r.Name, Team: r.Team, AgentType: r.AgentType, Environment: r.Environment, Owner: r.Owner, Description: r.Description,
-		Scopes: t.DefaultScopes, Capabilities: r.Capabilities, Labels: r.Labels, Config: r.Config,
+		Scopes: beneath(rules.Bounds, t.DefaultScopes), Capabilities: r.Capabilities, Labels: r.Labels, Config: r.Config,
 		Lifecycle: registry.Active, ExpiresAt: r.ExpiresAt, CredentialsExpireAt: r.CredentialsExpireAt,
 		Authentication: cmp.Or(r.Authentication, registry.ClientSecretPost), Keys: r.Keys,
 	}
@@ -67,15 +69,7 @@ func admit(r Registration, rules registry.Rules) (registry.Agent, error) {
 			Detail: fmt.Sprintf("agents of type %q may be in %q", t.Name, t.AllowedEnvironments),
 		})
 	}
-	for i, scope := range a.Scopes {
-		if slices.Contains(t.AllowedScopes, scope) {
-			continue
-		}
-		faults = append(faults, registry.FieldError{
-			Pointer: fmt.Sprintf("/scopes/%d", i), Code: "scope_not_allowed",
-			Detail: fmt.Sprintf("agents of type %q may have %q, not %q", t.Name, t.AllowedScopes, scope),
-		})
-	}
+	faults = append(faults, scopesBeyond(a.Scopes, rules)...)
 	most := t.DefaultQuota // what max_quota does not say, the default bounds
 	if t.MaxQuota != nil {
 		most.RequestsPerSecond = cmp.Or(t.MaxQuota.RequestsPerSecond, most.RequestsPerSecond)
@@ -89,9 +83,43 @@ func admit(r Registration, rules registry.Rules) (registry.Agent, error) {
 		faults = append(faults, *fault)
 	}
 	if len(faults) > 0 {
-		return registry.Agent{}, registry.Forbidden.Errorf(faults[0].Code, "agent type %q does not allow what the registration asks for", t.Name).With(faults...)
+		return registry.Agent{}, registry.Forbidden.Errorf(faults[0].Code, "the rules for agents of type %q in team %q do not allow what the registration asks for", t.Name, r.Team).With(faults...)
 	}
 	return a, nil
+}
+
+// scopesBeyond is what is wrong with scopes that the agent type does not allow, or
+// that are above the ceiling of the type or of the team.
+func scopesBeyond(scopes []string, rules registry.Rules) []registry.FieldError {
+	var faults []registry.FieldError
+	add := func(at int, detail string, args ...any) {
+		faults = append(faults, registry.FieldError{Pointer: fmt.Sprintf("/scopes/%d", at), Code: "scope_not_allowed", Detail: fmt.Sprintf(detail, args...)})
+	}
+	for i, scope := range scopes {
+		if t := rules.AgentType; !slices.Contains(t.AllowedScopes, scope) {
+			add(i, "agents of type %q may have %q, not %q", t.Name, t.AllowedScopes, scope)
+		}
+		for _, b := range rules.Bounds {
+			if !lets(b, scope) {
+				add(i, "the ceiling of policy %s lets agents have %q, not %q", b, b.Ceiling.Permissions, scope)
+			}
+		}
+	}
+	return faults
+}
+
+// beneath are the scopes that no ceiling keeps from the agent.
+func beneath(bounds []registry.Bound, scopes []string) []string {
+	kept := scopes
+	for _, b := range bounds {
+		kept = slices.DeleteFunc(slices.Clone(kept), func(scope string) bool { return !lets(b, scope) })
+	}
+	return kept
+}
+
+// lets reports whether the ceiling, if there is one, lets agents have the scope.
+func lets(b registry.Bound, scope string) bool {
+	return b.Ceiling == nil || b.Ceiling.Permissions == nil || slices.Contains(b.Ceiling.Permissions, scope)
 }
 
 // quota returns what was asked for, or else the default, or else the most; a

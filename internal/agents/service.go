@@ -46,6 +46,8 @@ type Rulebook interface {
 	Environment(ctx context.Context, name string) (registry.Environment, error)
 	AgentType(ctx context.Context, name string) (registry.AgentType, error)
 	Team(ctx context.Context, name string) (registry.Team, error)
+	// Bounds returns the ceilings over agents of the team and of the agent type.
+	Bounds(ctx context.Context, team, agentType string) ([]registry.Bound, error)
 }
 
 // Writer records what becomes of an agent; each method is one transaction with

@@ -158,7 +158,7 @@ func (c *Client) Agents(ctx context.Context, f AgentFilter) iter.Seq2[api.Agent,
 
 // AgentsJSON is Agents with the server's own documents.
 func (c *Client) AgentsJSON(ctx context.Context, f AgentFilter) iter.Seq2[json.RawMessage, error] {
-	return c.items(ctx, "agents", f.query())
+	return c.items(ctx, []string{"agents"}, f.query())
 }
 
 // checkRef refuses what can be neither name nor id, before it becomes part of a

@@ -23,6 +23,7 @@ import (
 )
 
 const (
+	jsonMedia = "application/json"
 	// maxAnswer is the most that is read of an answer: a page of 50 agents with
 	// the largest registrations fits.
 	maxAnswer = 64 << 20
@@ -50,6 +51,7 @@ type request struct {
 	body     []byte
 	media    string        // of body; "" is JSON
 	want     []int         // the statuses of success
+	accept   string        // media type of the answer; "" is JSON
 	repeat   bool          // sending it twice does what sending it once does
 	resend   bool          // also when the connection broke, or the same is under way
 	patience time.Duration // that the server may take beyond the client's timeout
@@ -132,7 +134,7 @@ func (c *Client) once(ctx context.Context, r request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := check(resp, body, r.want); err != nil {
+	if err := check(resp, body, r); err != nil {
 		return Answer{}, err
 	}
 	if len(body) == 0 {
@@ -161,11 +163,11 @@ func (c *Client) newRequest(ctx context.Context, r request, token string) (*http
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
 	maps.Copy(req.Header, r.header)
-	req.Header.Set("Accept", "application/json, application/problem+json")
+	req.Header.Set("Accept", cmp.Or(r.accept, jsonMedia)+", application/problem+json")
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("User-Agent", c.userAgent)
 	if r.body != nil {
-		req.Header.Set("Content-Type", cmp.Or(r.media, "application/json"))
+		req.Header.Set("Content-Type", cmp.Or(r.media, jsonMedia))
 	}
 	return req, nil
 }
@@ -177,14 +179,14 @@ func sendable(token string) bool {
 }
 
 // check returns nil for an answer that was hoped for.
-func check(resp *http.Response, body []byte, want []int) error {
-	if !slices.Contains(want, resp.StatusCode) {
+func check(resp *http.Response, body []byte, r request) error {
+	if !slices.Contains(r.want, resp.StatusCode) {
 		return problemOf(resp, body)
 	}
 	if resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
-	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {
+	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != cmp.Or(r.accept, jsonMedia) {
 		return &Problem{Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode), Detail: notOurs(resp)}
 	}
 	return nil
@@ -230,4 +232,6 @@ var (
 	okOrCreated  = []int{http.StatusOK, http.StatusCreated}
 	okOrAccepted = []int{http.StatusOK, http.StatusAccepted}
 	noContent    = []int{http.StatusNoContent}
+
+	okOrNoContent = []int{http.StatusOK, http.StatusNoContent}
 )

@@ -19,7 +19,7 @@ type page struct {
 
 // items yields the items of the list at path, reading page after page as they are
 // asked for. After an error it ends.
-func (c *Client) items(ctx context.Context, path string, query url.Values) iter.Seq2[json.RawMessage, error] {
+func (c *Client) items(ctx context.Context, path []string, query url.Values) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		query := maps.Clone(query) // each range begins at the first page
 		if query == nil {
@@ -48,8 +48,8 @@ func (c *Client) items(ctx context.Context, path string, query url.Values) iter.
 	}
 }
 
-func (c *Client) page(ctx context.Context, path string, query url.Values) (page, error) {
-	answer, err := c.do(ctx, request{method: http.MethodGet, path: []string{path}, query: query, want: ok, repeat: true})
+func (c *Client) page(ctx context.Context, path []string, query url.Values) (page, error) {
+	answer, err := c.do(ctx, request{method: http.MethodGet, path: path, query: query, want: ok, repeat: true})
 	if err != nil {
 		return page{}, err
 	}

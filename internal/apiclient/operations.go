@@ -47,7 +47,7 @@ func (c *Client) Audit(ctx context.Context, f AuditFilter) iter.Seq2[api.AuditEv
 
 // AuditJSON is Audit with the server's own documents.
 func (c *Client) AuditJSON(ctx context.Context, f AuditFilter) iter.Seq2[json.RawMessage, error] {
-	return c.items(ctx, "audit", f.query())
+	return c.items(ctx, []string{"audit"}, f.query())
 }
 
 // Drift returns where providers differ from the registry, reading page after page as
@@ -58,7 +58,7 @@ func (c *Client) Drift(ctx context.Context) iter.Seq2[api.DriftRecord, error] {
 
 // DriftJSON is Drift with the server's own documents.
 func (c *Client) DriftJSON(ctx context.Context) iter.Seq2[json.RawMessage, error] {
-	return c.items(ctx, "drift", nil)
+	return c.items(ctx, []string{"drift"}, nil)
 }
 
 // RepairDrift has the agent with this name or id, or with "" each that differs,

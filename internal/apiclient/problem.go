@@ -47,6 +47,7 @@ var kinds = map[int]registry.Kind{
 	http.StatusForbidden:             registry.Forbidden,
 	http.StatusNotFound:              registry.NotFound,
 	http.StatusConflict:              registry.Conflict,
+	http.StatusGone:                  registry.Gone,
 	http.StatusPreconditionFailed:    registry.PreconditionFailed,
 	http.StatusRequestEntityTooLarge: registry.TooLarge,
 	http.StatusUnsupportedMediaType:  registry.UnsupportedMedia,

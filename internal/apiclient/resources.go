@@ -92,7 +92,7 @@ func (c *Client) Resources(ctx context.Context, f ResourceFilter) iter.Seq2[api.
 
 // ResourcesJSON is Resources with the server's own documents.
 func (c *Client) ResourcesJSON(ctx context.Context, f ResourceFilter) iter.Seq2[json.RawMessage, error] {
-	return c.items(ctx, "resources", f.query())
+	return c.items(ctx, []string{"resources"}, f.query())
 }
 
 // checkResource refuses what can be no name, before it becomes part of a path.

@@ -29,14 +29,20 @@ const hold = 5 * time.Second
 // start runs a replica and returns once it has loaded the registry.
 func start(t *testing.T, m *registrytest.Memory) replica {
 	t.Helper()
+	return startWith(t, m, bundles.Options{})
+}
+
+func startWith(t *testing.T, m *registrytest.Memory, o bundles.Options) replica {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
+	o.Hold, o.Log = hold, log
 	f := snapshot.NewFollower(snapshot.Options{Connect: m.Connect, Epochs: m, Log: log})
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = f.Run(ctx) })
 	t.Cleanup(func() { stop(); wg.Wait() })
 	synctest.Wait()
-	return replica{bundles.NewService(f, hold, log), f}
+	return replica{bundles.NewService(f, o), f}
 }
 
 // The bound of the request may end before the hold does. That is no reason to
@@ -53,12 +59,12 @@ func TestInvariant_B3_TheRequestsOwnBoundEndsTheHoldByWhatTheCallerHas(t *testin
 
 		bounded, cancel := context.WithTimeout(t.Context(), hold)
 		defer cancel()
-		if diff := cmp.Diff(outcome{NotModified: own.String()}, outcomeOf(behind.Get(bounded, "production", tags(own.String())))); diff != "" {
+		if diff := cmp.Diff(outcome{NotModified: own.String()}, outcomeOf(ask(bounded, behind, "production", tags(own.String())))); diff != "" {
 			t.Errorf("bounded (-want +got):\n%s", diff)
 		}
 		gone, hangUp := context.WithCancel(t.Context())
 		hangUp()
-		if _, err := behind.Get(gone, "production", tags(own.String())); !errors.Is(err, context.Canceled) {
+		if _, err := ask(gone, behind, "production", tags(own.String())); !errors.Is(err, context.Canceled) {
 			t.Errorf("after hanging up: error = %v, want Canceled", err)
 		}
 	})
@@ -108,7 +114,7 @@ func TestInvariant_B3_AReplicaThatIsBehindTakesNobodyBack(t *testing.T) {
 						m.Do(func(m *registrytest.Memory) { close(m.Silent); m.Silent = nil })
 					})
 				}
-				got := outcomeOf(behind.Get(t.Context(), "production", tags("production.e1.1.abcdef01", own.String())))
+				got := outcomeOf(ask(t.Context(), behind, "production", tags("production.e1.1.abcdef01", own.String())))
 				want := outcome{NotModified: own.String()}
 				if tt.after > 0 {
 					want = outcome{Bundle: presentTag(t, m).String()}
@@ -145,7 +151,7 @@ func TestOnlyCallersThatAreAheadAreHeld(t *testing.T) {
 		m.Do(func(m *registrytest.Memory) { m.Silent = make(chan struct{}) })
 		start := time.Now()
 		for _, tag := range []string{"staging.e1.99.abcdef01", "production.e0.99.abcdef01", "production.e1.1.abcdef01", "production.e1.099.abcdef01"} {
-			if a, err := r.Get(t.Context(), "production", tags(tag)); err != nil || a.Bundle == nil {
+			if a, err := ask(t.Context(), r, "production", tags(tag)); err != nil || a.Bundle == nil {
 				t.Errorf("%s: %v, %v; want a bundle", tag, a, err)
 			}
 		}
@@ -154,7 +160,7 @@ func TestOnlyCallersThatAreAheadAreHeld(t *testing.T) {
 		}
 		ctx, goAway := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, goAway)
-		if _, err := r.Get(ctx, "production", tags("production.e1.99.abcdef01")); !errors.Is(err, context.Canceled) {
+		if _, err := ask(ctx, r, "production", tags("production.e1.99.abcdef01")); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller that went away: error = %v", err)
 		}
 	})
@@ -195,7 +201,7 @@ func TestInvariant_B2_APolicyThatWeCannotBuildLeavesTheLastGoodBundle(t *testing
 			{"a replica that never had a good one, who has anything", fresh, &registry.Tags{Any: true}, outcome{Code: "policy_unknown"}},
 		}
 		for _, tt := range tests {
-			if diff := cmp.Diff(tt.want, outcomeOf(tt.of.Get(t.Context(), "production", tt.have))); diff != "" {
+			if diff := cmp.Diff(tt.want, outcomeOf(ask(t.Context(), tt.of, "production", tt.have))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 			}
 		}
@@ -206,7 +212,7 @@ func TestInvariant_B2_APolicyThatWeCannotBuildLeavesTheLastGoodBundle(t *testing
 		synctest.Wait()
 		ofEpoch := newer
 		ofEpoch.Epoch, ofEpoch.Revision = "e2", 1
-		if got := outcomeOf(r.Get(t.Context(), "production", tags(ofEpoch.String()))); got.NotModified != ofEpoch.String() {
+		if got := outcomeOf(ask(t.Context(), r, "production", tags(ofEpoch.String()))); got.NotModified != ofEpoch.String() {
 			t.Errorf("who has a state of the present epoch gets %+v", got)
 		}
 		m.Change(withPolicy(registrytest.Policy(3)))

@@ -1,77 +1,24 @@
 package bundles
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
 
-// builder makes the bundles of one scope, one after another. It keeps the
-// members of the last one: what did not change is not packed again. It is not
-// safe for concurrent use.
-type builder struct {
-	scope     string
+// scopeBuilder makes the bundles of one scope, and keeps packed what no other scope
+// has. Its methods are for who holds mu.
+type scopeBuilder struct {
+	common *common
+
+	mu        sync.Mutex
 	packer    packer
-	agents    [snapshot.Shards]packed[registry.AgentFacts]
-	resources [snapshot.Shards]packed[registry.ResourceFacts]
-	layout    int64  // of the packed shards
-	policy    string // hash of the packed modules
-	modules   []member
-	end       member
-}
-
-// packed is a shard and the member that it was packed into.
-type packed[V any] struct {
-	shard *snapshot.Shard[V]
-	member
-}
-
-// build makes the bundle of the scope at v. v must know the environment and a
-// policy of a layout that we can build.
-func (b *builder) build(v *snapshot.View) (*Bundle, error) {
-	environment, _ := v.Environment(b.scope)
-	policy := v.Policy()
-	tag := tagOf(v, b.scope)
-
-	members, err := b.head(tag, policy, environment)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.packModules(policy); err != nil {
-		return nil, err
-	}
-	members = append(members, b.modules...)
-	b.useLayout(policy.Layout)
-	agents, resources := v.Agents(b.scope), v.Resources()
-	for i := range snapshot.Shards {
-		if members, err = pack(&b.packer, members, &b.agents[i], agents.Shard(i), "agents", i, agentRecordIn(policy.Layout)); err != nil {
-			return nil, err
-		}
-	}
-	for i := range snapshot.Shards {
-		if members, err = pack(&b.packer, members, &b.resources[i], resources.Shard(i), "resources", i, Resource); err != nil {
-			return nil, err
-		}
-	}
-	if b.end == nil {
-		if b.end, err = b.packer.end(); err != nil {
-			return nil, err
-		}
-	}
-	bundle := &Bundle{Tag: tag, members: append(members, b.end)}
-	for _, m := range bundle.members {
-		bundle.Size += int64(len(m))
-	}
-	return bundle, nil
-}
-
-// tagOf is the tag of the scope's bundle at v.
-func tagOf(v *snapshot.View, scope string) Tag {
-	return Tag{Scope: scope, Epoch: v.Head().Epoch, Revision: v.ScopeRevision(scope), Hash: hash8(v.Policy())}
+	ofAgents  shelf[registry.LayerFacts]
+	agents    shelf[registry.AgentFacts]
+	histories map[string]*history // by part
 }
 
 // manifest is OPA's .manifest.
@@ -81,23 +28,45 @@ type manifest struct {
 	RegoVersion int      `json:"rego_version"`
 }
 
-// head packs what is different in every bundle.
-func (b *builder) head(tag Tag, policy registry.PlatformPolicy, e registry.EnvironmentFacts) ([]member, error) {
-	files := []struct {
-		path    string
-		content any
-	}{
-		{".manifest", manifest{Revision: tag.String(), Roots: []string{"mcp", "registry", "system/log"}, RegoVersion: 1}},
-		{"registry/meta/data.json", Meta(tag, policy.Layout)},
-		{"registry/environment/data.json", environmentRecordOf(e)},
+// build makes the bundle.
+func (b *scopeBuilder) build(d draft) (*Bundle, error) {
+	members, err := b.own(d)
+	if err == nil && d.kind.policy {
+		members, err = b.policy(d, members)
 	}
-	members := make([]member, 0, len(files)+len(policy.Modules)+2*snapshot.Shards+1)
-	for _, f := range files {
-		content, err := json.Marshal(f.content)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", f.path, err)
-		}
-		m, err := b.packer.file(f.path, content)
+	if err == nil && !d.kind.discovery {
+		members, err = b.data(d, members)
+	}
+	if err == nil && d.signer != nil {
+		members, err = b.sign(d, members)
+	}
+	if err != nil {
+		return nil, err
+	}
+	end, err := b.common.ending()
+	if err != nil {
+		return nil, err
+	}
+	return newBundle(d.tag, append(members, end)), nil
+}
+
+// own packs what is in no other bundle.
+func (b *scopeBuilder) own(d draft) ([]*member, error) {
+	at := d.view.Touched(d.tag.Name()).At
+	files := map[string]any{".manifest": manifest{Revision: d.tag.String(), Roots: d.kind.roots, RegoVersion: 1}}
+	switch {
+	case d.kind.discovery:
+		files["data.json"] = d.configuration()
+	case d.kind.policy:
+		e, _ := d.view.Environment(d.tag.Scope)
+		files["registry/environment/data.json"] = Environment(d.layout(), e)
+		files["registry/meta/data.json"] = Meta(d.tag, d.layout(), at)
+	default:
+		files["registry/parts/"+d.tag.Part+"/data.json"] = PartMeta(d.tag, at)
+	}
+	members := make([]*member, 0, 5*snapshot.Shards)
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		m, err := b.packer.document(path, files[path])
 		if err != nil {
 			return nil, err
 		}
@@ -106,48 +75,39 @@ func (b *builder) head(tag Tag, policy registry.PlatformPolicy, e registry.Envir
 	return members, nil
 }
 
-func (b *builder) packModules(p registry.PlatformPolicy) error {
-	if b.policy == p.Hash && b.modules != nil {
-		return nil
+// policy appends modules and layers.
+func (b *scopeBuilder) policy(d draft, to []*member) ([]*member, error) {
+	to, err := b.common.takeModules(to, d.view.Policy())
+	if err != nil {
+		return nil, err
 	}
-	var modules []member
-	for _, path := range slices.Sorted(maps.Keys(p.Modules)) {
-		m, err := b.packer.file(path, []byte(p.Modules[path]))
-		if err != nil {
-			return err
-		}
-		modules = append(modules, m)
+	if d.layout() < firstLayoutInParts {
+		return to, nil
 	}
-	b.policy, b.modules = p.Hash, modules
-	return nil
+	if to, err = b.common.takeLayerModules(to, d); err != nil {
+		return nil, err
+	}
+	if to, err = b.common.takeLayers(to, d); err != nil {
+		return nil, err
+	}
+	return b.ofAgents.take(&b.packer, to, d.view.AgentLayers(d.tag.Scope), allShards, d.layout(), "registry/layers/agent", Layer)
 }
 
-// useLayout forgets the shards that were packed in another layout.
-func (b *builder) useLayout(layout int64) {
-	if b.layout != layout {
-		b.layout = layout
-		b.agents = [snapshot.Shards]packed[registry.AgentFacts]{}
-		b.resources = [snapshot.Shards]packed[registry.ResourceFacts]{}
+// data appends agents and resources.
+func (b *scopeBuilder) data(d draft, to []*member) ([]*member, error) {
+	to, err := b.agents.take(&b.packer, to, d.view.Agents(d.tag.Scope), d.kind.agents, d.layout(), "registry/agents", Agent)
+	if err != nil {
+		return nil, err
 	}
+	return b.common.takeResources(to, d)
 }
 
-// pack appends the member of a shard, packing it only when the shard is another
-// one than last time. An empty shard is no file.
-func pack[V any](p *packer, members []member, last *packed[V], s *snapshot.Shard[V], kind string, i int, record func(V) any) ([]member, error) {
-	if s.Len() == 0 {
-		*last = packed[V]{}
-		return members, nil
+// sign appends the signature of the files before it.
+func (b *scopeBuilder) sign(d draft, members []*member) ([]*member, error) {
+	content, err := signature(d.signer, d.tag.Name().String(), members)
+	if err != nil {
+		return nil, err
 	}
-	if last.shard != s {
-		content, err := encodeShard(s, record)
-		if err != nil {
-			return nil, err
-		}
-		m, err := p.file(fmt.Sprintf("registry/%s/%02x/data.json", kind, i), content)
-		if err != nil {
-			return nil, err
-		}
-		*last = packed[V]{shard: s, member: m}
-	}
-	return append(members, last.member), nil
+	m, err := b.packer.file(signaturesFile, content)
+	return append(members, m), err
 }

@@ -27,16 +27,27 @@ type fatal interface {
 type fixed struct{ view *snapshot.View }
 
 func (f *fixed) View() *snapshot.View                         { return f.view }
+func (f *fixed) Changed() <-chan struct{}                     { return nil }
 func (f *fixed) WaitFor(context.Context, registry.Head) error { return nil }
 
 func newService(r bundles.Registry) *bundles.Service {
-	return bundles.NewService(r, time.Second, slog.New(slog.DiscardHandler))
+	return bundles.NewService(r, bundles.Options{Hold: time.Second, Log: slog.New(slog.DiscardHandler)})
+}
+
+// getter is a *bundles.Service.
+type getter interface {
+	Get(ctx context.Context, p bundles.Poll) (bundles.Answer, error)
+}
+
+// ask asks for the present bundle of the scope, as a caller that has these states.
+func ask(ctx context.Context, s getter, scope string, have *registry.Tags) (bundles.Answer, error) {
+	return s.Get(ctx, bundles.Poll{Name: of(scope, ""), Have: have})
 }
 
 // get returns the scope's present bundle.
 func get(t fatal, s *bundles.Service, scope string) *bundles.Bundle {
 	t.Helper()
-	a, err := s.Get(context.Background(), scope, nil)
+	a, err := ask(context.Background(), s, scope, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

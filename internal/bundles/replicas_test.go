@@ -50,7 +50,7 @@ func serve(t testing.TB, dsn string, checks bool) *server {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = f.Run(ctx) })
 	t.Cleanup(func() { stop(); wg.Wait() })
-	return &server{store, f, bundles.NewService(f, 10*time.Second, log)}
+	return &server{store, f, bundles.NewService(f, bundles.Options{Log: log})}
 }
 
 // deaf is a session that hears of nothing.

@@ -67,7 +67,7 @@ func TestIfNoneMatch(t *testing.T) {
 		{"a path for a scope", "../production", nil, outcome{Code: "not_found"}},
 	}
 	for _, tt := range tests {
-		got := outcomeOf(s.Get(t.Context(), tt.scope, tt.have))
+		got := outcomeOf(ask(t.Context(), s, tt.scope, tt.have))
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
@@ -76,7 +76,7 @@ func TestIfNoneMatch(t *testing.T) {
 
 func TestBeforeTheRegistryWasLoaded(t *testing.T) {
 	t.Parallel()
-	_, err := newService(&fixed{}).Get(t.Context(), "production", tags("production.e1.7.abcdef01"))
+	_, err := ask(t.Context(), newService(&fixed{}), "production", tags("production.e1.7.abcdef01"))
 	if !errors.Is(err, registry.Unavailable) || code(err) != "snapshot_missing" {
 		t.Errorf("Get() error = %v, want Unavailable", err)
 	}
@@ -85,7 +85,7 @@ func TestBeforeTheRegistryWasLoaded(t *testing.T) {
 func TestWithoutAPolicyThereIsNoBundle(t *testing.T) {
 	t.Parallel()
 	v := snapshot.New(registry.Facts{Environments: []registry.EnvironmentFacts{{Name: "production"}}})
-	_, err := newService(&fixed{v}).Get(t.Context(), "production", nil)
+	_, err := ask(t.Context(), newService(&fixed{v}), "production", nil)
 	if !errors.Is(err, registry.Unavailable) || code(err) != "policy_missing" {
 		t.Errorf("Get() error = %v, want Unavailable", err)
 	}
@@ -104,14 +104,14 @@ func TestADeletedEnvironmentTakesItsBundleAlong(t *testing.T) {
 	m.DeleteEnvironment("staging")
 	current.view = snapshot.New(m.Facts())
 	for _, have := range []*registry.Tags{nil, tags(old.Tag.String())} {
-		if _, err := s.Get(t.Context(), "staging", have); !errors.Is(err, registry.NotFound) {
+		if _, err := ask(t.Context(), s, "staging", have); !errors.Is(err, registry.NotFound) {
 			t.Errorf("Get() of a deleted environment: error = %v, want NotFound", err)
 		}
 	}
 	m.PutEnvironment(registry.EnvironmentFacts{Name: "staging"})
 	m.PutPolicy(unknown(2))
 	current.view = snapshot.New(m.Facts())
-	if _, err := s.Get(t.Context(), "staging", nil); code(err) != "policy_unknown" {
+	if _, err := ask(t.Context(), s, "staging", nil); code(err) != "policy_unknown" {
 		t.Errorf("Get() of another environment of that name: error = %v, want none of the old bundle", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestADeletedEnvironmentIsNotBuilt(t *testing.T) {
 	m.DeleteAgent("0197c000-0000-7000-8000-000000000003")
 	m.DeleteEnvironment("staging")
 	s := newService(&inTurn{views: []*snapshot.View{before, before, snapshot.New(m.Facts())}})
-	if a, err := s.Get(t.Context(), "staging", nil); !errors.Is(err, registry.NotFound) {
+	if a, err := ask(t.Context(), s, "staging", nil); !errors.Is(err, registry.NotFound) {
 		t.Errorf("Get() = %+v, %v; want NotFound", a, err)
 	}
 }
@@ -168,7 +168,7 @@ func TestBundlesAreSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		opas.Go(func() {
 			for last, at := "", int64(-1); ctx.Err() == nil; {
-				a, err := s.Get(ctx, "production", tags(last))
+				a, err := ask(ctx, s, "production", tags(last))
 				if err != nil {
 					if ctx.Err() == nil {
 						t.Error(err)

@@ -20,7 +20,7 @@ func TestInvariant_B2_ReplicasServeOnWhenTheNextLayoutIsActivated(t *testing.T) 
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := registrytest.NewMemory()
-		m.Change(withPolicy(registrytest.Policy(1)))
+		m.Change(withPolicy(inLayout(registrytest.Policy(1), 2)))
 		agent := registry.AgentFacts{
 			ID: "0197c000-0000-7000-8000-000000000001", Name: "triage", Team: "support", AgentType: "assistant", Environment: "production",
 			Subject: "client-1@clients", Scopes: []string{"skills:invoke"}, ExpiresAt: time.Unix(4102444800, 0),
@@ -28,7 +28,7 @@ func TestInvariant_B2_ReplicasServeOnWhenTheNextLayoutIsActivated(t *testing.T) 
 		m.Change(func(m *registrytest.Model) registry.Change { return m.PutAgent(agent) })
 		long := start(t, m)
 		before := get(t, long.Service, "production")
-		expectSaid(t, long, `"layout":1`, `"suspended":true`)
+		expectSaid(t, long, `"layout":2`, `"max_staleness":"15m"`)
 
 		m.Change(withPolicy(policy.Platform()))
 		synctest.Wait()
@@ -39,17 +39,17 @@ func TestInvariant_B2_ReplicasServeOnWhenTheNextLayoutIsActivated(t *testing.T) 
 		if fresh := get(t, started.Service, "production"); bytesOf(t, fresh) != bytesOf(t, after) {
 			t.Errorf("%s is not what a replica that has just started makes of it", after.Tag)
 		}
-		expectSaid(t, long, `"layout":2`, `"suspended":false,"scopes":["skills:invoke"],"expires_at":4102444800000000000,"valid_after":null`)
+		expectSaid(t, long, `"layout":3`, `"as_of":`, `"max_staleness":900000000000`)
 		for _, r := range []replica{long, started} {
-			if diff := cmp.Diff(outcome{Bundle: after.Tag.String()}, outcomeOf(r.Get(t.Context(), "production", tags(before.Tag.String())))); diff != "" {
+			if diff := cmp.Diff(outcome{Bundle: after.Tag.String()}, outcomeOf(ask(t.Context(), r, "production", tags(before.Tag.String())))); diff != "" {
 				t.Errorf("who has the bundle from before (-want +got):\n%s", diff)
 			}
 		}
 
-		m.Change(withPolicy(registrytest.Policy(1))) // and back, by force
+		m.Change(withPolicy(inLayout(registrytest.Policy(1), 2))) // and back, by force
 		time.Sleep(time.Second)
 		synctest.Wait()
-		expectSaid(t, long, `"layout":1`, `"suspended":true`)
+		expectSaid(t, long, `"layout":2`, `"max_staleness":"15m"`)
 		expectScratch(t, snapshot.New(m.Model.Facts()), "production", get(t, long.Service, "production"))
 	})
 }

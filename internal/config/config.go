@@ -37,7 +37,24 @@ type Server struct {
 	Jobs     Jobs
 
 	CheckEvery time.Duration // how often the registry's head is looked at
-	BundleHold time.Duration // how long a caller that knows a newer state is held
+	Bundles    Bundles
+	Gate       Gate
+}
+
+// Bundles says how policy engines are served.
+type Bundles struct {
+	Hold          time.Duration // how long a caller that knows a newer state is held
+	PublishWindow time.Duration // changes that come within it are published as one
+	MaxPolls      int           // long polls and feeds that one token may hold
+	KeysDir       string        // of the keys that sign, one for each environment; "": bundles are not signed
+	Drain         time.Duration // over which held polls are released when the server stops
+}
+
+// Gate bounds the check of custom Rego, which runs in a process of its own.
+type Gate struct {
+	Timeout time.Duration
+	Memory  int // MiB
+	AtOnce  int // checks that run at once
 }
 
 // TLS makes the API speak TLS, and with ClientCAFile mutual TLS.
@@ -95,6 +112,7 @@ type Converge struct {
 // Jobs says how often is done what is periodic.
 type Jobs struct {
 	SweepEvery     time.Duration // 0: never
+	HeartbeatEvery time.Duration // after which a scope that is still current says so
 	ExpiryEvery    time.Duration
 	IdempotencyTTL time.Duration // how long what a key led to is remembered
 }
@@ -224,6 +242,9 @@ func (c Server) validate() []error {
 // 10 s, for the rest.
 const maxInline = 9 * time.Second
 
+// maxGate is the same of the check of a policy, which may have to wait for others.
+const maxGate = 6 * time.Second
+
 // checkDurations checks those that must stand in an order. One that is 0 was not
 // read, or its fault was told already.
 func (c Server) checkDurations() []error {
@@ -240,6 +261,7 @@ func (c Server) checkDurations() []error {
 		{"CREDENCE_RETRY_BASE", v.RetryBase, "CREDENCE_RETRY_MAX", v.RetryMax, "pauses grow from the one to the other"},
 		{"CREDENCE_REISSUE_GAP", v.ReissueGap, "CREDENCE_REISSUE_WITHIN", v.ReissueWithin, "no secret would be issued anew"},
 		{"CREDENCE_REISSUE_WITHIN", v.ReissueWithin, "CREDENCE_IDEMPOTENCY_TTL", c.Jobs.IdempotencyTTL, "what a key led to must be known as long"},
+		{"CREDENCE_POLL_DRAIN", c.Bundles.Drain, "CREDENCE_SHUTDOWN_TIMEOUT", c.Shutdown, "held polls must be released before the server ends"},
 		{"CREDENCE_INLINE_TIMEOUT", v.Inline, "CREDENCE_SHUTDOWN_TIMEOUT", c.Shutdown, "requests that are under way must be able to end"},
 	} {
 		if order.lesser > 0 && order.greater > 0 && order.lesser > order.greater {
@@ -248,6 +270,9 @@ func (c Server) checkDurations() []error {
 	}
 	if v.Inline > maxInline {
 		faults = append(faults, fmt.Errorf("CREDENCE_INLINE_TIMEOUT is %s: a request lasts 10s, so it must be at most %s", v.Inline, maxInline))
+	}
+	if c.Gate.Timeout > maxGate {
+		faults = append(faults, fmt.Errorf("CREDENCE_GATE_TIMEOUT is %s: a request lasts 10s, so it must be at most %s", c.Gate.Timeout, maxGate))
 	}
 	return faults
 }

@@ -71,8 +71,10 @@ func TestDefaults(t *testing.T) {
 			Inline: 8 * time.Second, Lease: 15 * time.Second, Settle: time.Minute, Interval: time.Second, Workers: 8,
 			RetryBase: time.Second, RetryMax: 5 * time.Minute, ReissueWithin: 10 * time.Minute, ReissueGap: 30 * time.Second, TokenLifetime: time.Hour,
 		},
-		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour},
-		CheckEvery: time.Second, BundleHold: 10 * time.Second,
+		Jobs:       config.Jobs{SweepEvery: time.Hour, ExpiryEvery: time.Minute, IdempotencyTTL: 24 * time.Hour, HeartbeatEvery: time.Minute},
+		CheckEvery: time.Second,
+		Bundles:    config.Bundles{Hold: 10 * time.Second, PublishWindow: 10 * time.Millisecond, MaxPolls: 1024, Drain: 5 * time.Second},
+		Gate:       config.Gate{Timeout: 5 * time.Second, Memory: 512, AtOnce: 2},
 	}
 	if diff := cmp.Diff(want, mustLoad(t, nil, env), cmp.AllowUnexported(config.Secret{})); diff != "" {
 		t.Errorf("Load() (-want +got):\n%s", diff)
@@ -95,7 +97,9 @@ var example = map[string]string{
 	"CREDENCE_RECONCILE_WORKERS": "9", "CREDENCE_RETRY_BASE": "3s", "CREDENCE_RETRY_MAX": "6m", "CREDENCE_REISSUE_WITHIN": "11m",
 	"CREDENCE_REISSUE_GAP": "31s", "CREDENCE_IDEMPOTENCY_TTL": "25h", "CREDENCE_TOKEN_LIFETIME": "2h", "CREDENCE_EXPIRY_INTERVAL": "3m",
 	"CREDENCE_SWEEP_INTERVAL": "0", "CREDENCE_AUTH0_RATE": "2.5", "CREDENCE_AUTH0_BURST": "10", "CREDENCE_SHUTDOWN_TIMEOUT": "3m",
-	"CREDENCE_CHECK_EVERY": "2s", "CREDENCE_BUNDLE_HOLD": "20s",
+	"CREDENCE_CHECK_EVERY": "2s", "CREDENCE_BUNDLE_HOLD": "20s", "CREDENCE_PUBLISH_WINDOW": "20ms", "CREDENCE_MAX_POLLS": "32",
+	"CREDENCE_BUNDLE_KEYS_DIR": "keys", "CREDENCE_POLL_DRAIN": "6s", "CREDENCE_HEARTBEAT_INTERVAL": "2m",
+	"CREDENCE_GATE_TIMEOUT": "4s", "CREDENCE_GATE_MEMORY": "128", "CREDENCE_GATE_AT_ONCE": "3",
 }
 
 func TestEverySettingReachesItsField(t *testing.T) {
@@ -118,8 +122,12 @@ func TestEverySettingReachesItsField(t *testing.T) {
 			Inline: 7 * time.Second, Lease: 16 * time.Second, Settle: 4 * time.Minute, Interval: 2 * time.Second, Workers: 9,
 			RetryBase: 3 * time.Second, RetryMax: 6 * time.Minute, ReissueWithin: 11 * time.Minute, ReissueGap: 31 * time.Second, TokenLifetime: 2 * time.Hour,
 		},
-		Jobs:       config.Jobs{SweepEvery: 0, ExpiryEvery: 3 * time.Minute, IdempotencyTTL: 25 * time.Hour},
-		CheckEvery: 2 * time.Second, BundleHold: 20 * time.Second,
+		Jobs:       config.Jobs{SweepEvery: 0, ExpiryEvery: 3 * time.Minute, IdempotencyTTL: 25 * time.Hour, HeartbeatEvery: 2 * time.Minute},
+		CheckEvery: 2 * time.Second,
+		Bundles: config.Bundles{
+			Hold: 20 * time.Second, PublishWindow: 20 * time.Millisecond, MaxPolls: 32, KeysDir: "keys", Drain: 6 * time.Second,
+		},
+		Gate: config.Gate{Timeout: 4 * time.Second, Memory: 128, AtOnce: 3},
 	}
 	unexported := cmp.AllowUnexported(config.Secret{})
 	if diff := cmp.Diff(want, mustLoad(t, nil, example), unexported); diff != "" {

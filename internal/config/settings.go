@@ -81,7 +81,24 @@ var settings = []Setting{
 	duration("EXPIRY_INTERVAL", "1m", "how often agents that have expired are suspended; policy denies them at the second", func(c *Server) *time.Duration { return &c.Jobs.ExpiryEvery }),
 	durationOrNever("SWEEP_INTERVAL", "1h", "how often Auth0 and Vault are compared with the registry; 0 turns sweeps off", func(c *Server) *time.Duration { return &c.Jobs.SweepEvery }),
 	duration("CHECK_EVERY", "1s", "how often the registry's head is looked at, whether or not a notification came", func(c *Server) *time.Duration { return &c.CheckEvery }),
-	duration("BUNDLE_HOLD", "10s", "how long an OPA that knows a newer state than this replica is held until it has caught up", func(c *Server) *time.Duration { return &c.BundleHold }),
+	duration("BUNDLE_HOLD", "10s", "how long an OPA that knows a newer state than this replica is held until it has caught up", func(c *Server) *time.Duration { return &c.Bundles.Hold }),
+	duration("PUBLISH_WINDOW", "10ms", "changes that come within this time reach policy engines as one", func(c *Server) *time.Duration { return &c.Bundles.PublishWindow }),
+	custom("MAX_POLLS", "1024", "long polls, and as many change feeds, that one token may hold at a replica; an OPA that loads parts holds 19", func(c *Server, s string) (err error) {
+		c.Bundles.MaxPolls, err = positive(s)
+		return err
+	}),
+	text("BUNDLE_KEYS_DIR", "", "directory with the PEM keys that sign bundles: ENVIRONMENT.pem, and default.pem for the others; re-read when they change; empty: bundles are not signed", func(c *Server) *string { return &c.Bundles.KeysDir }),
+	duration("POLL_DRAIN", "5s", "over which held polls are released when the server stops, so that they do not come back at once elsewhere", func(c *Server) *time.Duration { return &c.Bundles.Drain }),
+	duration("HEARTBEAT_INTERVAL", "1m", "how old the newest change of an environment becomes before it is said that it still is the newest; well below each environment's max_staleness", func(c *Server) *time.Duration { return &c.Jobs.HeartbeatEvery }),
+	duration("GATE_TIMEOUT", "5s", "processor time that the check of a policy's custom Rego may take, its tests included; 6s at most", func(c *Server) *time.Duration { return &c.Gate.Timeout }),
+	custom("GATE_MEMORY", "512", "MiB that such a check may use", func(c *Server, s string) (err error) {
+		c.Gate.Memory, err = positive(s)
+		return err
+	}),
+	custom("GATE_AT_ONCE", "2", "such checks that run at once", func(c *Server, s string) (err error) {
+		c.Gate.AtOnce, err = positive(s)
+		return err
+	}),
 	duration("SHUTDOWN_TIMEOUT", "60s", "how long running requests, and work on agents, may take to end when the server stops; at least CREDENCE_INLINE_TIMEOUT", func(c *Server) *time.Duration { return &c.Shutdown }),
 }
 

@@ -47,11 +47,11 @@ func against(b *testing.B, f, base func()) {
 func BenchmarkDecide(b *testing.B) {
 	for _, n := range []int{100, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("agents=%d", n), func(b *testing.B) {
-			e, v := NewEvaluator(), manyAgents(n, platform())
+			e, v := NewEvaluator(parsing()), manyAgents(n, platform())
 			q := call(claims("agent-000042@clients", "skills:invoke"))
 			q.Resource = "skill-000007"
 			against(b, func() {
-				if d, err := e.Decide(context.Background(), v, "production", q); err != nil || !d.Allow {
+				if d, err := e.Decide(context.Background(), v, "production", q, time.Now()); err != nil || !d.Allow {
 					b.Fatalf("decision %+v, error %v", d, err)
 				}
 			}, trivial(b))
@@ -61,10 +61,10 @@ func BenchmarkDecide(b *testing.B) {
 
 // One decision of an OPA's own store that holds the same, as the baseline.
 func BenchmarkDecideAgainstAnOPAsStore(b *testing.B) {
-	e, v := NewEvaluator(), manyAgents(10_000, platform())
+	e, v := NewEvaluator(parsing()), manyAgents(10_000, platform())
 	q := call(claims("agent-000042@clients", "skills:invoke"))
 	q.Resource = "skill-000007"
-	input, err := q.input()
+	input, err := inputOf(q)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func BenchmarkDecideAgainstAnOPAsStore(b *testing.B) {
 		b.Fatal(err)
 	}
 	against(b, func() {
-		if d, err := e.Decide(context.Background(), v, "production", q); err != nil || !d.Allow {
+		if d, err := e.Decide(context.Background(), v, "production", q, time.Now()); err != nil || !d.Allow {
 			b.Fatalf("decision %+v, error %v", d, err)
 		}
 	}, func() {
@@ -84,21 +84,25 @@ func BenchmarkDecideAgainstAnOPAsStore(b *testing.B) {
 	})
 }
 
-// A page of callers, and of it the finding of names.
+// A page of callers: of a resource that many may call, and of one that nobody may, where
+// the page looks at as many agents as a page looks at.
 func BenchmarkCallers(b *testing.B) {
 	for _, n := range []int{100, 10_000, 100_000} {
 		v := manyAgents(n, platform())
-		b.Run(fmt.Sprintf("agents=%d", n), func(b *testing.B) {
-			s := serviceOf(v)
-			for b.Loop() {
-				if _, _, err := s.Callers(context.Background(), "skill-000000", "POST", "", 50); err != nil {
-					b.Fatal(err)
+		for resource, method := range map[string]string{"skill-000000": "POST", "nobodys": "GET"} {
+			b.Run(fmt.Sprintf("agents=%d/of=%s", n, resource), func(b *testing.B) {
+				s := serviceOf(v)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, _, err := s.Callers(context.Background(), resource, method, "", 50); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
-		b.Run(fmt.Sprintf("names/agents=%d", n), func(b *testing.B) {
+			})
+		}
+		b.Run(fmt.Sprintf("agents=%d/found", n), func(b *testing.B) {
 			for b.Loop() {
-				namesAfter(v, "", scanned+1)
+				agentsAfter(v, "", scanned+1)
 			}
 		})
 	}

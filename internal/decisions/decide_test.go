@@ -111,7 +111,7 @@ func TestClaimsThatAreNoJSONAreInvalid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := patientEvaluator().Decide(t.Context(), viewOf(platform()), "production", call(map[string]any{"sub": value}))
+			_, err := patientEvaluator().Decide(t.Context(), viewOf(platform()), "production", call(map[string]any{"sub": value}), time.Now())
 			if !errors.Is(err, registry.Invalid) {
 				t.Errorf("error %v, want Invalid", err)
 			}
@@ -135,7 +135,7 @@ func TestDecideNeedsAnEnvironmentAndAPolicyThatItCanRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := patientEvaluator().Decide(t.Context(), viewOf(c.policy), c.environment, Query{})
+			_, err := patientEvaluator().Decide(t.Context(), viewOf(c.policy), c.environment, Query{}, time.Now())
 			if e, ok := registry.AsError(err); !ok || e.Kind != c.kind || e.Code != c.code {
 				t.Errorf("error %v, want %s %s", err, c.kind, c.code)
 			}
@@ -152,7 +152,7 @@ func TestEndlessPolicyIsUnavailable(t *testing.T) {
 	t.Parallel()
 	e := patientEvaluator()
 	e.limit = 10 * time.Millisecond
-	_, err := e.Decide(t.Context(), viewOf(policyOf(endless)), "production", Query{})
+	_, err := e.Decide(t.Context(), viewOf(policyOf(endless)), "production", Query{}, time.Now())
 	if e, ok := registry.AsError(err); !ok || e.Kind != registry.Unavailable || e.Code != "decision_timeout" {
 		t.Errorf("error %v, want Unavailable decision_timeout", err)
 	}
@@ -162,7 +162,7 @@ func TestDecideEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := patientEvaluator().Decide(ctx, viewOf(policyOf(endless)), "production", Query{})
+	_, err := patientEvaluator().Decide(ctx, viewOf(policyOf(endless)), "production", Query{}, time.Now())
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
 	}

@@ -1,52 +1,33 @@
-// Package decisions answers who may do what, by the platform policy that the
-// registry holds: the same Rego over the same data that every OPA is served, so
-// that the answer here is the one that is enforced.
+// Package decisions answers who may do what and why, by the platform policy that the
+// registry holds: as every OPA answers that is served the same, so that the answer
+// here is the one that is enforced.
 //
-// Nothing here reads a database. The data is a snapshot.View, which policy reads
-// through a store that makes documents as they are asked for: a decision costs
+// Nothing here reads a database. The data is a snapshot.View. A policy that package
+// decide knows is decided as Go. Any other is the registry's Rego, which reads the
+// view through a store that makes documents as they are asked for: a decision costs
 // the same however many agents there are.
 package decisions
 
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/credenceproject/credence/internal/decide"
 )
 
-// Decision is what policy says of one call.
-type Decision struct {
-	Allow    bool
-	Reasons  []Reason  // why not; of an allowed call, what policy says
-	Agent    *Agent    // nil when the caller is no agent that policy knows
-	Resource *Resource // nil when policy knows no such resource
-	Revision int64     // of the bundle that says the same
-
-	// Fault is set when policy gave no answer that could be used, as when it is
-	// undefined or two of its rules conflict. The call is denied with the code
-	// decision_undefined, as an OPA denies it too. It is for the log.
-	Fault error
-}
-
-// Reason is one rule that spoke against a call.
-type Reason struct {
-	Tier string // platform, global, team, agent_type or agent
-	ID   string // of what in the tier
-	Code string // stable, snake_case
-}
-
-// Agent is the caller as policy knows it.
-type Agent struct{ ID, Name, Team, AgentType, Environment string }
-
-// Resource is what is called, as policy knows it.
-type Resource struct{ Name, Type, Team string }
-
-// undefined is the decision when policy gave none.
-func undefined(revision int64, fault error) Decision {
-	return Decision{
-		Reasons:  []Reason{{Tier: "platform", ID: "policy", Code: "decision_undefined"}},
-		Revision: revision,
-		Fault:    fault,
-	}
-}
+// The words of a decision are those of package decide.
+type (
+	// Decision is what policy says of one call.
+	Decision = decide.Decision
+	// Reason is one rule that spoke against a call.
+	Reason = decide.Reason
+	// Agent is the caller as policy knows it.
+	Agent = decide.Agent
+	// Resource is what is called, as policy knows it.
+	Resource = decide.Resource
+	// Query is one call that policy is asked about.
+	Query = decide.Query
+)
 
 // decode reads the object that policy answers. What we know of must be there and
 // of its type, but for agent and resource, which may be unknown; a newer policy

@@ -62,7 +62,7 @@ func TestDecisionIsThatOfAnOPAWithTheBundle(t *testing.T) {
 	t.Parallel()
 	e := patientEvaluator()
 	for name, p := range map[string]registry.PlatformPolicy{
-		"platform": platform(), "pointing": pointing, "roaming": roaming, "pointing, layout 2": inLayout2(pointing), "roaming, layout 2": inLayout2(roaming),
+		"platform": platform(), "pointing": pointing, "roaming": roaming, "pointing, layout 3": inLayout3(pointing), "roaming, layout 3": inLayout3(roaming),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,25 +78,26 @@ func TestDecisionIsThatOfAnOPAWithTheBundle(t *testing.T) {
 	}
 }
 
-func inLayout2(p registry.PlatformPolicy) registry.PlatformPolicy {
-	p.Layout = 2
+func inLayout3(p registry.PlatformPolicy) registry.PlatformPolicy {
+	p.Layout = 3
 	return p
 }
 
 func agree(t *rapid.T, e *Evaluator, o opa, v *snapshot.View, environment string, q Query) {
-	input, err := q.input()
+	now := time.Now()
+	input, err := inputOf(q)
 	if err != nil {
 		t.Fatalf("input: %v", err)
 	}
-	want, err := o.ask(input)
+	want, err := o.ask(input, now)
 	if err != nil {
 		t.Fatalf("ask the OPA: %v", err)
 	}
-	query, err := e.query(v.Policy())
+	query, err := e.query(v, environment)
 	if err != nil {
 		t.Fatalf("query: %v", err)
 	}
-	got, err := evaluate(context.Background(), query, newTransaction(v, environment), input)
+	got, err := evaluate(context.Background(), query, newTransaction(v, environment), input, now)
 	if err != nil {
 		t.Fatalf("evaluate: %v", err)
 	}
@@ -107,9 +108,9 @@ func agree(t *rapid.T, e *Evaluator, o opa, v *snapshot.View, environment string
 
 // drawFacts is a registry with few names, so that they meet.
 func drawFacts(t *rapid.T, p registry.PlatformPolicy) registry.Facts {
-	f := registry.Facts{Head: registry.Head{Epoch: "e1", Revision: 1000}, Scopes: map[string]int64{}, Policy: p}
+	f := registry.Facts{Head: registry.Head{Epoch: "e1", Revision: 1000}, Scopes: map[registry.ScopePart]registry.Touch{}, Policy: p}
 	for _, name := range []string{"production", "staging"} {
-		f.Scopes[name] = rapid.Int64Range(1, 1000).Draw(t, "scope_revision")
+		f.Scopes[registry.ScopePart{Scope: name}] = registry.Touch{Revision: rapid.Int64Range(1, 1000).Draw(t, "scope_revision"), At: time.Now()}
 		f.Environments = append(f.Environments, registry.EnvironmentFacts{
 			Name: name, Grants: rapid.SampledFrom([]string{"permissions", "explicit"}).Draw(t, "grants"), MaxStaleness: "15m",
 		})
@@ -139,7 +140,29 @@ func drawFacts(t *rapid.T, p registry.PlatformPolicy) registry.Facts {
 			Labels:       map[string]string{"n": fmt.Sprint(i)},
 		})
 	}
+	for _, key := range []registry.LayerKey{
+		{Tier: registry.TierGlobal, ID: "rules"}, {Tier: registry.TierTeam, ID: "red"}, {Tier: registry.TierTeam, ID: "blue"},
+		{Tier: registry.TierAgentType, ID: "support"}, {Tier: registry.TierAgent, ID: "id-0"},
+	} {
+		if rapid.Bool().Draw(t, "layer") {
+			f.Layers = append(f.Layers, drawLayer(t, key))
+		}
+	}
 	return f
+}
+
+func drawLayer(t *rapid.T, key registry.LayerKey) registry.LayerFacts {
+	l := registry.LayerFacts{LayerKey: key, Required: rapid.Bool().Draw(t, "required"), Rules: []registry.Rule{
+		{Code: "no_writes", Effect: registry.Deny, When: registry.Conditions{Methods: drawSome(t, []string{"POST", "DELETE"})}},
+		{Code: "reads", Effect: registry.Allow, When: registry.Conditions{Methods: []string{"GET"}}},
+	}}
+	if key.Tier == registry.TierAgent {
+		l.Environment = "production"
+	}
+	if rapid.IntRange(0, 9).Draw(t, "rego") == 9 {
+		l.Rego = fmt.Sprintf("package %s\n\nimport data.mcp.request\n\nmeta := {}\n\ndeny contains \"heads\" if request.method == \"HEAD\"\n", key.Package())
+	}
+	return l
 }
 
 // drawMoment is mostly none, and else far from the clock: two evaluations do not

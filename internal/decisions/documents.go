@@ -42,41 +42,101 @@ func (t *transaction) read(ctx context.Context, path storage.Path) (any, error) 
 	case "environment":
 		return t.record(recordKey{kind: kind}, t.environmentRecord(), rest)
 	case "agents":
-		return readSharded(ctx, t, kind, t.view.Agents(t.environment), t.agentRecord, rest)
+		return readSharded(ctx, t, kind, t.view.Agents(t.environment), bundles.Agent, rest)
 	case "resources":
 		return readSharded(ctx, t, kind, t.view.Resources(), bundles.Resource, rest)
+	case "layers":
+		return t.layers(ctx, rest)
 	default:
 		return nil, errNotFound
 	}
 }
 
 func (t *transaction) meta() any {
-	head, policy := t.view.Head(), t.view.Policy()
-	tag := bundles.Tag{Scope: t.environment, Epoch: head.Epoch, Revision: t.view.ScopeRevision(t.environment)}
-	return bundles.Meta(tag, policy.Layout)
-}
-
-func (t *transaction) agentRecord(a registry.AgentFacts) any {
-	return bundles.Agent(t.view.Policy().Layout, a)
+	touched := t.view.Touched(registry.ScopePart{Scope: t.environment})
+	tag := bundles.Tag{Scope: t.environment, Epoch: t.view.Head().Epoch, Revision: touched.Revision}
+	return bundles.Meta(tag, t.view.Policy().Layout, touched.At)
 }
 
 func (t *transaction) environmentRecord() any {
 	e, _ := t.view.Environment(t.environment)
-	return bundles.Environment(e)
+	return bundles.Environment(t.view.Policy().Layout, e)
 }
 
-// registry is the whole document. As in a bundle, what is empty is not there.
-func (t *transaction) registry(ctx context.Context) (map[string]any, error) {
-	document := map[string]any{}
-	for _, kind := range []string{"meta", "environment", "agents", "resources"} {
-		part, err := t.read(ctx, storage.Path{"registry", kind})
-		if storage.IsNotFound(err) {
-			continue
+// layers finds the document at path below those of layers, which data layouts have
+// from the third on: all tiers, one tier, or what is in one.
+func (t *transaction) layers(ctx context.Context, path storage.Path) (any, error) {
+	if t.view.Policy().Layout < firstWithLayers {
+		return nil, errNotFound
+	}
+	if len(path) == 0 {
+		document := map[string]any{}
+		for _, tier := range registry.Tiers {
+			if err := addDocument(document, string(tier), func() (any, error) { return t.layers(ctx, storage.Path{string(tier)}) }); err != nil {
+				return nil, err
+			}
 		}
+		return orNotFound(document)
+	}
+	switch tier, rest := registry.Tier(path[0]), path[1:]; tier {
+	case registry.TierGlobal:
+		return t.globalLayers(rest)
+	case registry.TierTeam, registry.TierAgentType:
+		return readSharded(ctx, t, path[0], t.view.Layers(tier), bundles.Layer, rest)
+	case registry.TierAgent:
+		return readSharded(ctx, t, path[0], t.view.AgentLayers(t.environment), bundles.Layer, rest)
+	default:
+		return nil, errNotFound
+	}
+}
+
+func (t *transaction) globalLayers(path storage.Path) (any, error) {
+	if len(path) > 0 {
+		l, ok := t.view.Layer(registry.LayerKey{Tier: registry.TierGlobal, ID: path[0]})
+		if !ok {
+			return nil, errNotFound
+		}
+		return t.record(recordKey{kind: string(registry.TierGlobal), name: l.ID}, bundles.Layer(l), path[1:])
+	}
+	document := map[string]any{}
+	for _, l := range t.view.GlobalLayers() {
+		record, err := t.globalLayers(storage.Path{l.ID})
 		if err != nil {
 			return nil, err
 		}
-		document[kind] = part
+		document[l.ID] = record
+	}
+	return orNotFound(document)
+}
+
+// addDocument adds what read finds, unless it finds nothing. As in a bundle, what is
+// empty is not there.
+func addDocument(to map[string]any, name string, read func() (any, error)) error {
+	document, err := read()
+	switch {
+	case storage.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	to[name] = document
+	return nil
+}
+
+func orNotFound(document map[string]any) (any, error) {
+	if len(document) == 0 {
+		return nil, errNotFound
+	}
+	return document, nil
+}
+
+// registry is the whole document.
+func (t *transaction) registry(ctx context.Context) (map[string]any, error) {
+	document := map[string]any{}
+	for _, kind := range []string{"meta", "environment", "agents", "resources", "layers"} {
+		if err := addDocument(document, kind, func() (any, error) { return t.read(ctx, storage.Path{"registry", kind}) }); err != nil {
+			return nil, err
+		}
 	}
 	return document, nil
 }
@@ -110,19 +170,11 @@ func shardName(i int) string { return fmt.Sprintf("%02x", i) }
 func allShards[V any](ctx context.Context, t *transaction, kind string, m *snapshot.Map[V], record func(V) any) (any, error) {
 	document := map[string]any{}
 	for i := range snapshot.Shards {
-		shard, err := oneShard(ctx, t, kind, m.Shard(i), record)
-		if storage.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
+		if err := addDocument(document, shardName(i), func() (any, error) { return oneShard(ctx, t, kind, m.Shard(i), record) }); err != nil {
 			return nil, err
 		}
-		document[shardName(i)] = shard
 	}
-	if len(document) == 0 {
-		return nil, errNotFound
-	}
-	return document, nil
+	return orNotFound(document)
 }
 
 func oneShard[V any](ctx context.Context, t *transaction, kind string, s *snapshot.Shard[V], record func(V) any) (any, error) {

@@ -12,6 +12,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/credenceproject/credence/internal/bundles"
+	"github.com/credenceproject/credence/internal/decide"
+	"github.com/credenceproject/credence/internal/layers"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
@@ -19,56 +21,51 @@ import (
 const (
 	// limit bounds one evaluation. It takes well under a millisecond.
 	limit = time.Second
-	// kept is how many policies stay compiled: the active one, and the one
-	// before it for those who still hold an older view.
-	kept = 2
+	// kept is how many policies stay compiled: the active one with the custom
+	// layers of a few scopes, and those before it for who still holds an older
+	// view.
+	kept = 8
+	// firstWithLayers is the first data layout whose policies know of layers.
+	firstWithLayers = 3
 )
 
 // Evaluator runs the platform policy that a view says is active: the registry's,
 // whatever policy this binary carries. It is safe for concurrent use.
 type Evaluator struct {
-	limit time.Duration
+	limit  time.Duration
+	layers *layers.Cache
 
 	mu       sync.Mutex
 	programs []*program // the last used first
 }
 
 // NewEvaluator returns an Evaluator that compiles each policy when it is first
-// needed.
-func NewEvaluator() *Evaluator { return &Evaluator{limit: limit} }
+// needed, with the custom layers which the cache says are in force.
+func NewEvaluator(layers *layers.Cache) *Evaluator { return &Evaluator{limit: limit, layers: layers} }
 
-// Query is one call that policy is asked about.
-type Query struct {
-	Claims     map[string]any // of the caller's token
-	TokenValid bool           // whether its signature, issuer and audience were checked
-	Method     string         // of HTTP
-	Path       []string       // segments
-	Resource   string         // name
-}
-
-// Decide returns what the policy that is active at v says of q, asked with the
-// data of the environment's bundle.
+// Decide returns what the policy that is active at v says of q at that time, asked
+// with the data of the environment's bundle.
 //
 // A policy that gives no usable answer denies; Decision.Fault tells how it
 // failed. Decide returns Invalid for claims that are no JSON, NotFound when
 // there is no such environment, and Unavailable when no policy is active, when
 // this binary cannot run the active one, or when it takes longer than a second.
-func (e *Evaluator) Decide(ctx context.Context, v *snapshot.View, environment string, q Query) (Decision, error) {
-	query, err := e.query(v.Policy())
+func (e *Evaluator) Decide(ctx context.Context, v *snapshot.View, environment string, q Query, now time.Time) (Decision, error) {
+	query, err := e.query(v, environment)
 	if err != nil {
 		return Decision{}, err
 	}
 	if _, ok := v.Environment(environment); !ok {
 		return Decision{}, registry.NotFound.Errorf("not_found", "there is no environment of that name")
 	}
-	input, err := q.input()
+	input, err := inputOf(q)
 	if err != nil {
 		return Decision{}, registry.Invalid.Wrap(err, "claims_invalid", "the token's claims are not a JSON object")
 	}
 
 	bounded, cancel := context.WithTimeout(ctx, e.limit)
 	defer cancel()
-	value, err := evaluate(bounded, query, newTransaction(v, environment), input)
+	value, err := evaluate(bounded, query, newTransaction(v, environment), input, now)
 	if err != nil && bounded.Err() != nil {
 		if ctx.Err() != nil {
 			return Decision{}, fmt.Errorf("evaluate the platform policy: %w", ctx.Err())
@@ -81,35 +78,40 @@ func (e *Evaluator) Decide(ctx context.Context, v *snapshot.View, environment st
 			return d, nil
 		}
 	}
-	return undefined(v.ScopeRevision(environment), err), nil
+	return decide.Undefined(v.ScopeRevision(environment), err), nil
 }
 
-// query returns the policy's prepared query. Whether it compiles is found out
-// once.
-func (e *Evaluator) query(p registry.PlatformPolicy) (rego.PreparedEvalQuery, error) {
+// query returns the prepared query of the policy that is active at v, with the custom
+// layers of the environment. Whether it compiles is found out once.
+func (e *Evaluator) query(v *snapshot.View, environment string) (rego.PreparedEvalQuery, error) {
+	p := v.Policy()
 	if p.Hash == "" {
 		return rego.PreparedEvalQuery{}, registry.Unavailable.Errorf("policy_missing", "no platform policy is active; run credence migrate")
 	}
 	if !bundles.CanBuild(p) { // it is shown the data of bundles
 		return rego.PreparedEvalQuery{}, registry.Unavailable.Errorf("policy_unknown", "the active platform policy needs a newer version of this server")
 	}
-	query, err := e.program(p.Hash).prepared(p)
+	var custom layers.Set
+	if p.Layout >= firstWithLayers {
+		custom = *e.layers.InForce(v, environment)
+	}
+	query, err := e.program(p.Hash+custom.Hash).prepared(p, custom.Modules)
 	if err != nil {
 		return rego.PreparedEvalQuery{}, registry.Unavailable.Wrap(err, "policy_invalid", "the active platform policy does not compile")
 	}
 	return query, nil
 }
 
-// program returns the program of that hash, and forgets the one that was not
+// program returns the program of that key, and forgets the one that was not
 // used for the longest time when there are too many.
-func (e *Evaluator) program(hash string) *program {
+func (e *Evaluator) program(key string) *program {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	i := slices.IndexFunc(e.programs, func(p *program) bool { return p.hash == hash })
+	i := slices.IndexFunc(e.programs, func(p *program) bool { return p.key == key })
 	if i == 0 {
 		return e.programs[0]
 	}
-	p := &program{hash: hash}
+	p := &program{key: key}
 	if i > 0 {
 		p = e.programs[i]
 		e.programs = slices.Delete(e.programs, i, i+1)
@@ -119,8 +121,8 @@ func (e *Evaluator) program(hash string) *program {
 	return p
 }
 
-// input is the question as an OPA without Envoy is asked it.
-func (q Query) input() (ast.Value, error) {
+// inputOf is the question as an OPA without Envoy is asked it.
+func inputOf(q Query) (ast.Value, error) {
 	claims, path := q.Claims, q.Path
 	if claims == nil {
 		claims = map[string]any{}
@@ -140,9 +142,9 @@ func (q Query) input() (ast.Value, error) {
 }
 
 // evaluate returns what the query says. An error is one of the policy, or of ctx.
-func evaluate(ctx context.Context, query rego.PreparedEvalQuery, t *transaction, input ast.Value) (value any, err error) {
+func evaluate(ctx context.Context, query rego.PreparedEvalQuery, t *transaction, input ast.Value, now time.Time) (value any, err error) {
 	err = contain(func() error {
-		results, err := query.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(t), rego.EvalSortSets(true))
+		results, err := query.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(t), rego.EvalTime(now), rego.EvalSortSets(true))
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/credenceproject/credence/internal/bundles"
+	"github.com/credenceproject/credence/internal/layers"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 	"github.com/credenceproject/credence/policy"
@@ -39,7 +40,7 @@ func platform() registry.PlatformPolicy {
 func policyOf(source string) registry.PlatformPolicy {
 	sum := sha256.Sum256([]byte(source))
 	return registry.PlatformPolicy{
-		Hash: hex.EncodeToString(sum[:]), Version: 1, Layout: 1, Revision: 1,
+		Hash: hex.EncodeToString(sum[:]), Version: 1, Layout: 2, Revision: 1,
 		Modules: map[string]string{"mcp/authz/authz.rego": source},
 	}
 }
@@ -60,7 +61,7 @@ decision := {
 func viewOf(p registry.PlatformPolicy) *snapshot.View {
 	return snapshot.New(registry.Facts{
 		Head:   registry.Head{Epoch: "e1", Revision: 42},
-		Scopes: map[string]int64{"production": 41, "staging": 40, "sealed": 39},
+		Scopes: touched(map[string]int64{"production": 41, "staging": 40, "sealed": 39}),
 		Environments: []registry.EnvironmentFacts{
 			{Name: "production", Grants: "permissions", MaxStaleness: "15m"},
 			{Name: "staging", Grants: "permissions", MaxStaleness: "15m"},
@@ -96,6 +97,15 @@ func viewOf(p registry.PlatformPolicy) *snapshot.View {
 	})
 }
 
+// touched are scopes that were last touched at these revisions, just now.
+func touched(revisions map[string]int64) map[registry.ScopePart]registry.Touch {
+	scopes := map[registry.ScopePart]registry.Touch{}
+	for name, revision := range revisions {
+		scopes[registry.ScopePart{Scope: name}] = registry.Touch{Revision: revision, At: time.Now()}
+	}
+	return scopes
+}
+
 func agentIn(environment, name, team string) registry.AgentFacts {
 	return registry.AgentFacts{
 		ID: "id-of-" + name, Name: name, Team: team, AgentType: "support", Environment: environment,
@@ -121,8 +131,14 @@ func revoked(a registry.AgentFacts, at time.Time) registry.AgentFacts {
 // fixed is a registry in memory that does not change.
 type fixed struct{ view *snapshot.View }
 
-func (f fixed) View() *snapshot.View                         { return f.view }
-func (f fixed) WaitFor(context.Context, registry.Head) error { return nil }
+func (f fixed) View() *snapshot.View { return f.view }
+
+// parsing is a cache of layers' modules that are in force when they parse.
+func parsing() *layers.Cache {
+	return layers.NewCache(func(key registry.LayerKey, source string) (*ast.Module, error) {
+		return ast.ParseModule(key.Module(), source)
+	}, slog.New(slog.DiscardHandler))
+}
 
 // opa is an OPA that has loaded the environment's bundle: the bundle as we serve
 // it, in OPA's own store, with a compiler that OPA made.
@@ -134,11 +150,11 @@ type opa struct {
 func loadBundle(t tb, v *snapshot.View, environment string) opa {
 	t.Helper()
 	ctx := context.Background()
-	answer, err := bundles.NewService(fixed{v}, time.Second, slog.New(slog.DiscardHandler)).Get(ctx, environment, nil)
+	made, err := bundles.NewMaker(bundles.MakerOptions{Layers: parsing()}).Bundle(v, registry.ScopePart{Scope: environment})
 	if err != nil {
 		t.Fatalf("build the bundle: %v", err)
 	}
-	b, err := bundle.NewReader(answer.Bundle.Reader()).Read()
+	b, err := bundle.NewReader(made.Reader()).Read()
 	if err != nil {
 		t.Fatalf("read the bundle: %v", err)
 	}
@@ -155,10 +171,10 @@ func loadBundle(t tb, v *snapshot.View, environment string) opa {
 	return o
 }
 
-// ask evaluates the decision as the OPA would.
-func (o opa) ask(input ast.Value) (any, error) {
+// ask evaluates the decision as the OPA would at that time.
+func (o opa) ask(input ast.Value, now time.Time) (any, error) {
 	results, err := rego.New(rego.Query(entrypoint), rego.Compiler(o.compiler), rego.Store(o.store),
-		rego.ParsedInput(input)).Eval(context.Background())
+		rego.ParsedInput(input), rego.Time(now)).Eval(context.Background())
 	if err != nil || len(results) == 0 {
 		return nil, err
 	}
@@ -168,7 +184,7 @@ func (o opa) ask(input ast.Value) (any, error) {
 // mustDecide is Decide where no error is expected.
 func mustDecide(t *testing.T, e *Evaluator, v *snapshot.View, environment string, q Query) Decision {
 	t.Helper()
-	d, err := e.Decide(t.Context(), v, environment, q)
+	d, err := e.Decide(t.Context(), v, environment, q, time.Now())
 	if err != nil {
 		t.Fatalf("Decide: %v", err)
 	}
@@ -177,7 +193,7 @@ func mustDecide(t *testing.T, e *Evaluator, v *snapshot.View, environment string
 
 // patientEvaluator gives policy the time that a busy machine takes.
 func patientEvaluator() *Evaluator {
-	e := NewEvaluator()
+	e := NewEvaluator(parsing())
 	e.limit = time.Minute
 	return e
 }

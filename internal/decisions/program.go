@@ -10,34 +10,35 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 
+	"github.com/credenceproject/credence/internal/layers"
 	"github.com/credenceproject/credence/internal/registry"
 )
 
 // entrypoint is the one document of the platform policy that is asked for.
 const entrypoint = "data.mcp.authz.decision"
 
-// program is one platform policy, compiled once by a compiler that serves
+// program is one platform policy with a set of custom layers, compiled once by a compiler that serves
 // nothing else and that nothing changes afterwards: OPA decides wrongly while a
 // compiler that it evaluates with compiles again.
 type program struct {
-	hash  string
+	key   string // names both
 	once  sync.Once
 	query rego.PreparedEvalQuery
 	err   error
 }
 
 // prepared compiles p on the first call; callers that come meanwhile wait.
-func (p *program) prepared(policy registry.PlatformPolicy) (rego.PreparedEvalQuery, error) {
+func (p *program) prepared(policy registry.PlatformPolicy, custom []layers.Module) (rego.PreparedEvalQuery, error) {
 	p.once.Do(func() {
 		p.err = contain(func() (err error) {
-			p.query, err = compile(policy.Modules)
+			p.query, err = compile(policy.Modules, custom)
 			return err
 		})
 	})
 	return p.query, p.err
 }
 
-func compile(sources map[string]string) (rego.PreparedEvalQuery, error) {
+func compile(sources map[string]string, custom []layers.Module) (rego.PreparedEvalQuery, error) {
 	capabilities := capabilities()
 	options := ast.ParserOptions{Capabilities: capabilities, RegoVersion: ast.RegoV1}
 	modules := make(map[string]*ast.Module, len(sources))
@@ -49,6 +50,9 @@ func compile(sources map[string]string) (rego.PreparedEvalQuery, error) {
 		if m != nil { // an empty file is no module
 			modules[path] = m
 		}
+	}
+	for _, m := range custom {
+		modules[m.Path] = m.Parsed
 	}
 	compiler := ast.NewCompiler().WithCapabilities(capabilities).WithDefaultRegoVersion(ast.RegoV1)
 	if compiler.Compile(modules); compiler.Failed() {

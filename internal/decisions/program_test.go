@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,7 +57,7 @@ func TestPolicyThatIsNoneIsUnavailableAndTheOneBeforeDecidesOn(t *testing.T) {
 			e, before := patientEvaluator(), viewOf(saying("before"))
 			mustDecide(t, e, before, "production", Query{})
 			for range 2 {
-				_, err := e.Decide(t.Context(), viewOf(policyOf(source)), "production", Query{})
+				_, err := e.Decide(t.Context(), viewOf(policyOf(source)), "production", Query{}, time.Now())
 				if k, ok := registry.AsError(err); !ok || k.Kind != registry.Unavailable || k.Code != "policy_invalid" || k.Err == nil {
 					t.Errorf("error %v, want Unavailable policy_invalid and a cause", err)
 				}
@@ -71,25 +72,27 @@ func TestPolicyThatIsNoneIsUnavailableAndTheOneBeforeDecidesOn(t *testing.T) {
 func TestPolicyMayReadTheClock(t *testing.T) {
 	t.Parallel()
 	v := viewOf(policyOf("package mcp.authz\n\ndecision := time.now_ns()"))
-	query, err := patientEvaluator().query(v.Policy())
+	query, err := patientEvaluator().query(v, "production")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := evaluate(t.Context(), query, newTransaction(v, "production"), nil); err != nil {
+	if _, err := evaluate(t.Context(), query, newTransaction(v, "production"), nil, time.Now()); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestPolicyIsCompiledOnceAndTheLastTwoAreKept(t *testing.T) {
+func TestPolicyIsCompiledOnceAndTheLastOnesAreKept(t *testing.T) {
 	t.Parallel()
 	e := patientEvaluator()
 	a, b := e.program("a"), e.program("b")
 	if e.program("a") != a || e.program("b") != b {
 		t.Error("a policy in use was compiled again")
 	}
-	e.program("c")
+	for i := range kept - 1 {
+		e.program(fmt.Sprint(i))
+	}
 	if e.program("b") != b {
-		t.Error("the policy before the active one was forgotten")
+		t.Error("a policy used among the last was forgotten")
 	}
 	if e.program("a") == a || len(e.programs) != kept {
 		t.Errorf("%d programs are kept, want %d and not the oldest", len(e.programs), kept)
@@ -107,7 +110,7 @@ func TestConcurrentDecisionsAreEachOfTheirOwnView(t *testing.T) {
 			for i := range 40 {
 				code := fmt.Sprintf("policy_%d", (worker+i/5)%3)
 				facts := viewOf(saying(code))
-				d, err := e.Decide(t.Context(), facts, "production", call(claims("triage@clients")))
+				d, err := e.Decide(t.Context(), facts, "production", call(claims("triage@clients")), time.Now())
 				if err != nil || d.Revision != facts.ScopeRevision("production") || strings.Join(codes(d), " ") != code {
 					t.Errorf("decision %+v, error %v, want %s", d, err, code)
 					return
@@ -127,7 +130,7 @@ func TestConcurrentDecisionsOfOneViewAgree(t *testing.T) {
 	for range 4 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for range 50 {
-				got, err := e.Decide(t.Context(), v, "production", call(claims("triage@clients", "skills:invoke")))
+				got, err := e.Decide(t.Context(), v, "production", call(claims("triage@clients", "skills:invoke")), time.Now())
 				if diff := cmp.Diff(want, got); err != nil || diff != "" {
 					t.Errorf("error %v, decision (-want +got):\n%s", err, diff)
 					return

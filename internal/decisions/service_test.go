@@ -11,12 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/credenceproject/credence/internal/decide"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/snapshot"
 )
 
 func serviceOf(v *snapshot.View) *Service {
-	s := NewService(fixed{v}, patientEvaluator(), slog.New(slog.DiscardHandler))
+	s := NewService(fixed{v}, decide.New(parsing()), patientEvaluator(), slog.New(slog.DiscardHandler))
 	s.scanTime = time.Minute
 	return s
 }
@@ -27,7 +28,7 @@ func TestAPolicyThatGivesNoAnswerIsToldInTheLog(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	v := viewOf(policyOf("package mcp.authz\n\ndecision := 1 if input.nothing"))
-	s := NewService(fixed{v}, patientEvaluator(), slog.New(slog.NewTextHandler(&log, nil)))
+	s := NewService(fixed{v}, decide.New(parsing()), patientEvaluator(), slog.New(slog.NewTextHandler(&log, nil)))
 	d, err := s.Access(t.Context(), "triage", "hello-skill", "POST", "/")
 	if err != nil || d.Allow || !slices.Equal(codes(d), []string{"decision_undefined"}) {
 		t.Errorf("decision %+v, error %v", d, err)
@@ -71,7 +72,7 @@ func TestAccessFindsAnAgentByItsID(t *testing.T) {
 	a := agentIn("production", "triage", "customer-success")
 	a.ID = "01970000-0000-7000-8000-000000000001"
 	v := snapshot.New(registry.Facts{
-		Scopes: map[string]int64{"production": 1}, Environments: []registry.EnvironmentFacts{{Name: "production"}},
+		Scopes: touched(map[string]int64{"production": 1}), Environments: []registry.EnvironmentFacts{{Name: "production"}},
 		Agents: []registry.AgentFacts{a}, Policy: saying("asked"),
 	})
 	got, err := serviceOf(v).Access(t.Context(), a.ID, "hello-skill", "POST", "/")
@@ -193,7 +194,7 @@ func pages(t *testing.T, s *Service, limit int) (all string, n int) {
 	}
 }
 
-func TestNamesAfterAreTheFirstInOrder(t *testing.T) {
+func TestAgentsAfterAreTheFirstInOrder(t *testing.T) {
 	t.Parallel()
 	v := manyAgents(300, saying("x"))
 	var all []string
@@ -207,7 +208,11 @@ func TestNamesAfterAreTheFirstInOrder(t *testing.T) {
 				after = all[from-1]
 			}
 			want := all[from:min(from+n, len(all))]
-			if got := namesAfter(v, after, n); !slices.Equal(got, want) {
+			var got []string
+			for _, a := range agentsAfter(v, after, n) {
+				got = append(got, a.name)
+			}
+			if !slices.Equal(got, want) {
 				t.Errorf("first %d after %q: %v, want %v", n, after, got, want)
 			}
 		}
@@ -236,6 +241,25 @@ func TestCallersComeInPagesByName(t *testing.T) {
 				t.Errorf("%q on %d pages, want %d", got, n, c.pages)
 			}
 		})
+	}
+}
+
+// Who may call can come after many who may not.
+func TestACallerAmongManyIsFound(t *testing.T) {
+	t.Parallel()
+	var agents []registry.AgentFacts
+	for i := range 1000 {
+		agents = append(agents, suspended(agentIn("production", fmt.Sprintf("agent-%04d", i), "payments")))
+	}
+	agents[900].Suspended = false
+	f := registry.Facts{
+		Scopes: touched(map[string]int64{"production": 1}), Environments: []registry.EnvironmentFacts{{Name: "production", Grants: "permissions", MaxStaleness: "15m"}},
+		Agents: agents, Policy: platform(),
+		Resources: []registry.ResourceFacts{{Name: "hello-skill", Type: registry.Skill, Team: "payments", Environments: []string{"production"}}},
+	}
+	got, next, err := serviceOf(snapshot.New(f)).Callers(t.Context(), "hello-skill", "POST", "", 1)
+	if err != nil || names(got) != "agent-0900" || next != "agent-0900" {
+		t.Errorf("callers %q, next %q, error %v", names(got), next, err)
 	}
 }
 

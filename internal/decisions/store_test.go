@@ -16,7 +16,7 @@ import (
 // Whatever a policy reads, it finds what an OPA finds that loaded the bundle.
 func TestStoreReadsAsAnOPAThatLoadedTheBundle(t *testing.T) {
 	t.Parallel()
-	for _, p := range []registry.PlatformPolicy{saying("x"), inLayout2(saying("x"))} {
+	for _, p := range []registry.PlatformPolicy{saying("x"), inLayout3(saying("x"))} {
 		t.Run(fmt.Sprintf("layout %d", p.Layout), func(t *testing.T) {
 			t.Parallel()
 			readsAsAnOPA(t, viewOf(p))
@@ -109,7 +109,7 @@ func TestStoreReadsOnlyItsOwnTransactions(t *testing.T) {
 // manyAgents is a registry of n agents and n resources in production.
 func manyAgents(n int, p registry.PlatformPolicy) *snapshot.View {
 	f := registry.Facts{
-		Head: registry.Head{Epoch: "e1", Revision: 1}, Scopes: map[string]int64{"production": 1},
+		Head: registry.Head{Epoch: "e1", Revision: 1}, Scopes: touched(map[string]int64{"production": 1}),
 		Environments: []registry.EnvironmentFacts{{Name: "production", Grants: "permissions", MaxStaleness: "15m"}}, Policy: p,
 	}
 	for i := range n {
@@ -119,5 +119,9 @@ func manyAgents(n int, p registry.PlatformPolicy) *snapshot.View {
 			Access: registry.Access{Visibility: registry.VisibleToTeam}, Environments: []string{"production"},
 		})
 	}
+	f.Resources = append(f.Resources, registry.ResourceFacts{
+		Name: "nobodys", Type: registry.Skill, Team: "nobody", DataClassification: "low",
+		Access: registry.Access{Visibility: registry.VisibleToTeam}, Environments: []string{"staging"},
+	})
 	return snapshot.New(f)
 }

@@ -24,18 +24,35 @@ type policyServer struct {
 
 func (w *world) startOPA(controlURL string) policyServer {
 	w.t.Helper()
-	opa := must(local.StartOPA(w.t.Context(), local.OPAOptions{
+	p := w.startOPAWith(controlURL, func(*local.OPAOptions) {})
+	eventually(w.t, "OPA's first bundle", func() bool { return p.opa.Activated(w.t.Context()) })
+	return p
+}
+
+// startPollingOPA is an OPA whose polls are held.
+func (w *world) startPollingOPA(controlURL string) policyServer {
+	w.t.Helper()
+	p := w.startOPAWith(controlURL, func(o *local.OPAOptions) { o.LongPoll = 10 * time.Second })
+	eventually(w.t, "OPA's first bundle", func() bool { return p.opa.Activated(w.t.Context()) })
+	return p
+}
+
+// startOPAWith starts an OPA with other options. Whether it gets a bundle is the
+// caller's to see.
+func (w *world) startOPAWith(controlURL string, change func(*local.OPAOptions)) policyServer {
+	w.t.Helper()
+	o := local.OPAOptions{
 		Tools: must(local.FindTools(""))(w.t), ControlURL: controlURL, Resource: "bundles/production",
 		Token: w.token("test|opa", []string{"bundles:read:production"}), PollEvery: time.Second,
-	}))(w.t)
+	}
+	change(&o)
+	opa := must(local.StartOPA(w.t.Context(), o))(w.t)
 	w.t.Cleanup(func() {
 		if err := opa.Stop(); err != nil {
 			w.t.Error(err)
 		}
 	})
-	p := policyServer{w: w, opa: opa}
-	eventually(w.t, "OPA's first bundle", func() bool { return opa.Activated(w.t.Context()) })
-	return p
+	return policyServer{w: w, opa: opa}
 }
 
 // ask asks OPA what it says of claims that call a resource.
@@ -73,11 +90,15 @@ func (p policyServer) becomes(claims map[string]any, resource, want string) {
 func (p policyServer) becomesWithin(d time.Duration, claims map[string]any, resource, want string) {
 	p.w.t.Helper()
 	got := ""
+	eventually(p.w.t, "any decision", func() bool { return !bytes.Equal(p.ask(claims, "POST", resource).body, undefinedAnswer) })
 	within(p.w.t, d, func() string { return fmt.Sprintf("OPA still says %s of %s, want %s", got, resource, want) }, func() bool {
 		got = codesOf(p.decide(claims, "POST", resource))
 		return got == want
 	})
 }
+
+// undefinedAnswer is what OPA says before it has a bundle.
+var undefinedAnswer = []byte("{}\n")
 
 // within asks done every few milliseconds until it says yes, for no longer than d.
 func within(t testing.TB, d time.Duration, still func() string, done func() bool) {

@@ -110,7 +110,7 @@ func TestInvariant_B2_AnUnknownLayoutKeepsTheLastGoodBundle(t *testing.T) {
 	if ready := readiness(w.as("")); !ready.Ready {
 		t.Errorf("readiness %+v", ready)
 	}
-	if n := strings.Count(w.stderr.String(), "needs a newer version of this server\",\"scope\":\"production\""); n != 1 {
+	if n := strings.Count(w.stderr.String(), `"a bundle cannot be made","bundle":"production"`); n != 1 {
 		t.Errorf("the log tells %d times", n)
 	}
 

@@ -112,6 +112,9 @@ func newLandOf(t testing.TB, tenant emulator.Options) *world {
 		"CREDENCE_INSTALLATION": "e2e", "CREDENCE_VAULT_ADDRESS": w.vault.URL, "CREDENCE_VAULT_NAMESPACE": w.namespace,
 		"CREDENCE_LISTEN": "127.0.0.1:0", "CREDENCE_METRICS_LISTEN": "127.0.0.1:0", "CREDENCE_LOG_LEVEL": "DEBUG",
 	}
+	if raceDetector { // which takes several times the memory and the time
+		w.env["CREDENCE_GATE_MEMORY"], w.env["CREDENCE_GATE_TIMEOUT"] = "4096", "6s"
+	}
 	return w
 }
 

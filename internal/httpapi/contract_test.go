@@ -254,6 +254,7 @@ func TestResponsesAreWhatTheContractSays(t *testing.T) {
 	lifecycleOperations(f, do)
 	resourceOperations(f, do)
 	policyOperations(f, do)
+	layerOperations(do)
 	do("healthz", 200, call{method: http.MethodGet, path: "/healthz"})
 	do("readyz", 200, call{method: http.MethodGet, path: "/readyz"})
 	f.health.Drain()

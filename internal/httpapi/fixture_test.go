@@ -38,6 +38,10 @@ var callers = map[string]registry.Principal{
 	"owner":   {Subject: "auth0|owner", Permissions: []registry.Permission{registry.ResourcesRead, registry.ResourcesWrite}, Teams: []string{"platform"}},
 	"rival":   {Subject: "auth0|rival", Permissions: []registry.Permission{registry.ResourcesRead, registry.ResourcesWrite}, Teams: []string{"customer-success"}},
 	"gateway": {Subject: "gateway@clients", Permissions: []registry.Permission{registry.ResourcesRead}},
+
+	"author":   {Subject: "auth0|author", Permissions: []registry.Permission{registry.PoliciesRead, registry.PoliciesWrite}, Teams: []string{"customer-success"}},
+	"stranger": {Subject: "auth0|stranger", Permissions: []registry.Permission{registry.PoliciesRead, registry.PoliciesWrite}, Teams: []string{"platform"}},
+	"auditor":  {Subject: "auth0|auditor", Permissions: []registry.Permission{registry.PoliciesRead}, Teams: []string{"customer-success"}},
 }
 
 // knownCallers authenticates those.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,7 @@ func passPublic(op operation) echo.MiddlewareFunc {
 func (g gate) pass(op operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			ctx, cancel := context.WithTimeout(c.Request().Context(), op.patience(c.QueryParam("wait")))
+			ctx, cancel := context.WithTimeout(c.Request().Context(), op.patience(cmp.Or(c.QueryParam("wait"), c.Request().Header.Get("Prefer"))))
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			var caller registry.Principal
@@ -72,7 +73,7 @@ func (g gate) pass(op operation) echo.MiddlewareFunc {
 				if caller, err = g.authenticate(c); err != nil {
 					return err
 				}
-				if err := permit(caller, op, c.Param(op.scope)); err != nil {
+				if err := permit(caller, op, cmp.Or(c.Param(op.scope), c.QueryParam(op.scope))); err != nil {
 					return err
 				}
 				if err := checkQuery(c.Request().URL.RawQuery, op.query); err != nil {
@@ -108,8 +109,8 @@ func (g gate) authenticate(c echo.Context) (registry.Principal, error) {
 	return p, nil
 }
 
-// permit holds the caller to op. scope is the value of the path's parameter that
-// op.scope names.
+// permit holds the caller to op. scope is the value of the parameter that op.scope
+// names.
 func permit(by registry.Principal, op operation, scope string) error {
 	allowed := len(op.anyOf) == 0 || slices.ContainsFunc(op.anyOf, by.Can)
 	if op.scope != "" {
@@ -184,6 +185,11 @@ func (g gate) auditRefusal(c echo.Context, op operation, caller registry.Princip
 		event.ObjectID = ref
 	} else if registry.ValidName(ref) {
 		event.ObjectName = ref
+	} else if key := layerKey(c.Param("tier"), c.Param("id")); key.Valid() {
+		event.ObjectID, event.ObjectName = key.String(), key.String()
+		if key.Tier == registry.TierTeam {
+			event.Team = key.ID
+		}
 	}
 	var named struct{ Name, Team string }
 	if json.Unmarshal(document, &named) == nil {

@@ -11,7 +11,7 @@ import (
 type operation struct {
 	anyOf  []registry.Permission // one of them is needed; none: any caller will do
 	also   registry.Permission   // needed beside that; "": nothing
-	scope  string                // name of the path's parameter for whose value the permission may be, as in bundles:read:{scope}
+	scope  string                // name of the parameter, of the path or the query, for whose value the permission may be, as in bundles:read:{scope}
 	public bool                  // no token at all
 	action string                // of a write, for the audit log
 	kind   string                // of the object that is written
@@ -70,6 +70,9 @@ var readRules = reads(registry.AgentsRead, registry.AgentsRegister)
 // Decisions tell of agents and of resources.
 var readDecisions = operation{anyOf: []registry.Permission{registry.AgentsRead}, also: registry.ResourcesRead}
 
+// Answers about bundles are held for who prefers to wait.
+var readBundle = operation{anyOf: []registry.Permission{registry.BundlesRead}, scope: "scope", waits: true}
+
 // operations lists every operation of openapi.yaml; a test holds the two
 // together.
 var operations = map[string]operation{
@@ -108,12 +111,34 @@ var operations = map[string]operation{
 
 	"getAgentAccess":      readDecisions.has(named("resource", "method", "path")...),
 	"listResourceCallers": readDecisions.has(page...).has(named("method")...),
+	"explain": {
+		anyOf: readDecisions.anyOf, also: readDecisions.also, kind: "decision", action: "decision.explain", body: document, query: page,
+	},
+
+	"listPolicies":       reads(registry.PoliciesRead).has(page...).has(named("tier")...),
+	"getPolicy":          reads(registry.PoliciesRead),
+	"listPolicyVersions": reads(registry.PoliciesRead).has(page...),
+	"getPolicyVersion":   reads(registry.PoliciesRead),
+	"putPolicy":          writes(registry.PoliciesWrite, "policy", "put", document).has(named("confirm")...),
+	"deletePolicy":       writes(registry.PoliciesWrite, "policy", "delete", noBody),
+	"rollbackPolicy":     writes(registry.PoliciesWrite, "policy", "rollback", document).has(named("confirm")...),
+	"validatePolicy": {
+		anyOf: []registry.Permission{registry.PoliciesWrite}, kind: "policy", action: "policy.validate", body: document, query: named("tier", "id"),
+	},
 
 	"listAudit":   reads(registry.AgentsRead).has(page...).has(named("agent", "actor", "action", "from", "until")...),
 	"listDrift":   reads(registry.Admin).has(page...),
 	"repairDrift": {anyOf: []registry.Permission{registry.Admin}, kind: "drift", action: "drift.repair", body: perhaps},
 
-	"getBundle":   {anyOf: []registry.Permission{registry.BundlesRead}, scope: "scope"},
+	"getBundle":           readBundle.has(named("digest")...),
+	"getBundlePart":       readBundle.has(named("digest")...),
+	"getDiscovery":        readBundle,
+	"getDiscoveryOfParts": readBundle,
+
+	"getSnapshot": {anyOf: []registry.Permission{registry.BundlesRead}, scope: "scope", query: named("scope")},
+	"getChanges": {
+		anyOf: []registry.Permission{registry.BundlesRead}, scope: "scope", query: append(named("scope", "since"), parameter{"wait", "integer"}), waits: true,
+	},
 	"getRevision": {},
 
 	"healthz": {public: true},

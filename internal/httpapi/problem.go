@@ -30,6 +30,7 @@ var statuses = map[registry.Kind]int{
 	registry.Conflict:             http.StatusConflict,
 	registry.PreconditionFailed:   http.StatusPreconditionFailed,
 	registry.PreconditionRequired: http.StatusPreconditionRequired,
+	registry.Gone:                 http.StatusGone,
 	registry.TooManyRequests:      http.StatusTooManyRequests,
 	registry.Refused:              http.StatusBadGateway,
 	registry.Unavailable:          http.StatusServiceUnavailable,

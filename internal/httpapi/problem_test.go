@@ -55,6 +55,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 		registry.Malformed: 400, registry.TooLarge: 413, registry.UnsupportedMedia: 415, registry.Invalid: 422,
 		registry.Unauthenticated: 401, registry.Forbidden: 403, registry.NotFound: 404, registry.Conflict: 409,
 		registry.PreconditionFailed: 412, registry.PreconditionRequired: 428, registry.TooManyRequests: 429,
+		registry.Gone:    410,
 		registry.Refused: 502, registry.Unavailable: 503,
 	}
 	kinds := allKinds(t)

@@ -17,6 +17,8 @@ import (
 	"github.com/credenceproject/credence/internal/agents"
 	"github.com/credenceproject/credence/internal/bundles"
 	"github.com/credenceproject/credence/internal/decisions"
+	"github.com/credenceproject/credence/internal/feed"
+	"github.com/credenceproject/credence/internal/policies"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/resources"
 	"github.com/credenceproject/credence/internal/rulebook"
@@ -55,6 +57,7 @@ type Drifting interface {
 type Rehearsal struct {
 	Rulebook  *rulebook.Service
 	Resources *resources.Service
+	Policies  *policies.Service
 }
 
 // Options is what the API is made of. Everything but AllowedHosts and Now is
@@ -63,8 +66,10 @@ type Options struct {
 	Agents        *agents.Service
 	Rulebook      *rulebook.Service
 	Resources     *resources.Service
+	Policies      *policies.Service
 	Rehearsal     Rehearsal // for ?dry_run=true
 	Bundles       *bundles.Service
+	Feed          *feed.Service
 	Decisions     *decisions.Service
 	Heads         Heads
 	Follower      Follower // nil: writes do not wait for memory
@@ -100,8 +105,10 @@ type Server struct {
 	agents    *agents.Service
 	rulebook  *rulebook.Service
 	resources *resources.Service
+	policies  *policies.Service
 	rehearsal Rehearsal
 	bundles   *bundles.Service
+	feed      *feed.Service
 	decisions *decisions.Service
 	heads     Heads
 	freshness Freshness
@@ -123,8 +130,8 @@ func New(o Options) *echo.Echo {
 	e.Use(requestID, source, observe(o.Log, o.Metrics), recoverPanics, allowHosts(o.AllowedHosts))
 
 	s := &Server{
-		agents: o.Agents, rulebook: o.Rulebook, resources: o.Resources, rehearsal: o.Rehearsal,
-		bundles: o.Bundles, decisions: o.Decisions, heads: o.Heads, freshness: o.Freshness,
+		agents: o.Agents, rulebook: o.Rulebook, resources: o.Resources, policies: o.Policies, rehearsal: o.Rehearsal,
+		bundles: o.Bundles, feed: o.Feed, decisions: o.Decisions, heads: o.Heads, freshness: o.Freshness,
 		schemas: o.Schemas, audit: o.Audit, drift: o.Drift, health: o.Health, handout: o.Handout, now: o.Now,
 	}
 	if s.now == nil {

@@ -14,7 +14,11 @@ import (
 
 	"github.com/credenceproject/credence/internal/agents"
 	"github.com/credenceproject/credence/internal/bundles"
+	"github.com/credenceproject/credence/internal/decide"
 	"github.com/credenceproject/credence/internal/decisions"
+	"github.com/credenceproject/credence/internal/feed"
+	"github.com/credenceproject/credence/internal/layers"
+	"github.com/credenceproject/credence/internal/policies"
 	"github.com/credenceproject/credence/internal/postgres"
 	"github.com/credenceproject/credence/internal/registry"
 	"github.com/credenceproject/credence/internal/resources"
@@ -63,8 +67,12 @@ func newSystem(t testing.TB) *system {
 		o.Rulebook, o.Auditor, o.Health = rulebook.NewService(s.store), s.store, s.health
 		o.Resources, o.Freshness, o.Heads = resources.NewService(s.store, s.follower), s.follower, s.store
 		o.Rehearsal = Rehearsal{Rulebook: rulebook.NewService(s.store.Rehearsal()), Resources: resources.NewService(s.store.Rehearsal(), s.follower)}
-		o.Bundles = bundles.NewService(s.follower, time.Second, slog.New(slog.DiscardHandler))
-		o.Decisions = decisions.NewService(s.follower, decisions.NewEvaluator(), slog.New(slog.DiscardHandler))
+		o.Bundles = bundles.NewService(s.follower, bundles.Options{Hold: time.Second, Log: slog.New(slog.DiscardHandler)})
+		o.Feed = feed.NewService(s.follower, feed.Options{})
+		modules := layers.NewCache(accept, slog.New(slog.DiscardHandler))
+		o.Policies = policies.NewService(s.store, s.follower, modules, inProcess{})
+		o.Rehearsal.Policies = policies.NewService(s.store.Rehearsal(), s.follower, modules, inProcess{})
+		o.Decisions = decisions.NewService(s.follower, decide.New(modules), decisions.NewEvaluator(modules), slog.New(slog.DiscardHandler))
 	})
 	return s
 }

@@ -22,8 +22,25 @@ type OPAOptions struct {
 	Dir        string // gets opa.log, opa.json and the token's file; "" for a temporary one that Stop removes
 	ControlURL string // of the API that serves the bundle, such as "http://127.0.0.1:8080"
 	Resource   string // path of the bundle there, such as "bundles/production"
+	Discovery  string // path of a discovery bundle, which then says what is loaded; Resource is not used
 	Token      string // bearer token that may read it
 	PollEvery  time.Duration
+	LongPoll   time.Duration // how long the server may hold a poll; 0: PollEvery says how often is asked
+	Persist    bool          // keep the bundle in Dir for the next start
+	Keys       map[string]OPAKey
+	Signing    *OPASigning // what the bundle, and the discovery bundle, must be signed with; nil: they need not be
+}
+
+// OPAKey is a key that bundles are verified with.
+type OPAKey struct {
+	Algorithm string `json:"algorithm"`
+	Key       string `json:"key"` // PEM
+}
+
+// OPASigning says by which key a bundle is signed and what for.
+type OPASigning struct {
+	KeyID string `json:"keyid"`
+	Scope string `json:"scope,omitempty"`
 }
 
 // OPA is a running server. Its fields are not to be changed; its methods are safe
@@ -113,16 +130,34 @@ func opaSpec(o OPAOptions) (spec, error) {
 // which OPA reads anew for each request.
 func opaConfig(o OPAOptions, tokenFile string) map[string]any {
 	seconds := max(1, int(o.PollEvery.Seconds()))
-	return map[string]any{
+	polling := map[string]any{"min_delay_seconds": seconds, "max_delay_seconds": seconds}
+	if o.LongPoll > 0 {
+		polling["long_polling_timeout_seconds"] = max(1, int(o.LongPoll.Seconds()))
+	}
+	config := map[string]any{
 		"services": map[string]any{"credence": map[string]any{
 			"url":         o.ControlURL,
 			"credentials": map[string]any{"bearer": map[string]any{"token_path": tokenFile}},
 		}},
-		"bundles": map[string]any{"credence": map[string]any{
-			"service": "credence", "resource": o.Resource, "persist": false,
-			"polling": map[string]any{"min_delay_seconds": seconds, "max_delay_seconds": seconds},
-		}},
+		"persistence_directory": filepath.Dir(tokenFile),
 	}
+	if len(o.Keys) > 0 {
+		config["keys"] = o.Keys
+	}
+	bundle := map[string]any{"service": "credence", "resource": o.Resource, "persist": o.Persist, "polling": polling}
+	if o.Signing != nil {
+		bundle["signing"] = o.Signing
+	}
+	if o.Discovery == "" {
+		config["bundles"] = map[string]any{"credence": bundle}
+		return config
+	}
+	discovery := map[string]any{"service": "credence", "resource": o.Discovery, "polling": polling}
+	if o.Signing != nil {
+		discovery["signing"] = o.Signing
+	}
+	config["discovery"] = discovery
+	return config
 }
 
 // Activated reports whether OPA has activated its bundle.

@@ -16,7 +16,9 @@ const (
 	lockAgentTypeSQL   = getAgentTypeSQL + ` FOR UPDATE`
 	listAgentTypesSQL  = `SELECT ` + agentTypeColumns + ` FROM agent_types WHERE name > $1 ORDER BY name LIMIT $2`
 	deleteAgentTypeSQL = `DELETE FROM agent_types WHERE name = $1`
-	agentTypeInUseSQL  = `SELECT EXISTS (SELECT FROM agents WHERE agent_type = $1 AND lifecycle = 'active')`
+	agentTypeInUseSQL  = `
+	SELECT EXISTS (SELECT FROM agents WHERE agent_type = $1 AND lifecycle = 'active')
+	    OR EXISTS (SELECT FROM policies WHERE tier = 'agent_type' AND id = $1)`
 	upsertAgentTypeSQL = `
 	INSERT INTO agent_types (name, schema, default_scopes, allowed_scopes, allowed_environments, default_quota, max_quota, revision)
 	VALUES (@name, @schema, @default_scopes, @allowed_scopes, @allowed_environments, @default_quota, @max_quota, @revision)
@@ -62,7 +64,7 @@ var agentTypes = document[registry.AgentType]{
 		t.DefaultScopes, t.AllowedScopes, t.AllowedEnvironments = list(t.DefaultScopes), list(t.AllowedScopes), list(t.AllowedEnvironments)
 		return t
 	},
-	scope: func(string) string { return registry.AllScopes },
+	scope: func(registry.AgentType) string { return registry.AllScopes },
 	image: func(t registry.AgentType) any {
 		return agentTypeImage{Name: t.Name, AllowedScopes: t.AllowedScopes}
 	},
@@ -109,7 +111,7 @@ func (s *Store) PutAgentType(ctx context.Context, t registry.AgentType, pre regi
 }
 
 // DeleteAgentType removes the agent type. It returns NotFound, Conflict while a
-// living agent has it, or PreconditionFailed.
+// living agent has it or it has a policy, or PreconditionFailed.
 func (s *Store) DeleteAgentType(ctx context.Context, name string, pre registry.Precondition, by registry.Actor) error {
 	return agentTypes.delete(ctx, s, name, pre, by)
 }

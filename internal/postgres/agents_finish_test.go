@@ -151,11 +151,17 @@ func TestInvariant_F5_AChangeDuringAPassIsNotLost(t *testing.T) {
 	}
 }
 
-// waiting waits until a statement waits for a row that somebody has locked.
+// waiting waits until a statement waits for what somebody has locked.
 func (b *bundle) waiting(t *testing.T) {
 	t.Helper()
+	b.waitingFor(t, 1)
+}
+
+// waitingFor waits until as many statements do.
+func (b *bundle) waitingFor(t *testing.T, statements int) {
+	t.Helper()
 	const sql = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-	for began := time.Now(); one[int](t, b, sql) == 0; {
+	for began := time.Now(); one[int](t, b, sql) < statements; {
 		if time.Since(began) > time.Minute {
 			t.Fatal("nobody waits")
 		}

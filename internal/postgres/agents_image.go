@@ -61,7 +61,7 @@ func sameImage(a, b *registry.AgentFacts) (bool, error) {
 func agentChange(agentID, environment string, before, after *registry.AgentFacts) change {
 	c := change{kind: registry.AgentChange, id: agentID}
 	if before != nil {
-		c.oldScope = &environment
+		c.oldScope, c.oldSubject = &environment, before.Subject
 	}
 	if after != nil {
 		c.newScope, c.after = &environment, imageOf(after)

@@ -87,7 +87,8 @@ func lockAgent(ctx context.Context, tx pgx.Tx, lock, agentID string, args ...any
 // UpdateAgent changes what is desired of a living agent: generation grows and a
 // pass is due. It takes the lease with it when u.Lease is set and nobody has it;
 // otherwise the lease is nil. Policy sees what u.Apply left in Published from this
-// commit on.
+// commit on. An agent that is decommissioned takes its own policy with it; the
+// versions of that stay.
 //
 // It returns NotFound when there is no living agent of that id, PreconditionFailed,
 // Conflict with code agent_busy when u.NeedLease and somebody has the lease, with
@@ -161,6 +162,12 @@ func writeUpdate(ctx context.Context, tx pgx.Tx, u registry.AgentUpdate, before,
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return leased{}, err
 	}
+	var policy *layer
+	if after.Lifecycle == registry.Decommissioned {
+		if policy, err = takePolicy(ctx, tx, before, u.By); err != nil {
+			return leased{}, err
+		}
+	}
 	// Policy is told of each change of an agent that it sees, or saw: also of one
 	// that it sees nothing of, since the API shows the revision.
 	visible := before.Published != nil || after.Published != nil
@@ -177,10 +184,15 @@ func writeUpdate(ctx context.Context, tx pgx.Tx, u registry.AgentUpdate, before,
 	args["take"], args["lease"] = take, u.Lease
 	rows, _ := tx.Query(ctx, updateAgentSQL, args) // CollectExactlyOneRow returns the query's error
 	updated, err := pgx.CollectExactlyOneRow(rows, scanLeased)
-	if err != nil || !visible {
+	if err != nil {
 		return updated, err
 	}
-	return updated, recordChange(ctx, tx, head, agentChange(after.ID, after.Environment, before.Published, after.Published))
+	if visible {
+		if err := recordChange(ctx, tx, head, agentChange(after.ID, after.Environment, before.Published, after.Published)); err != nil {
+			return updated, err
+		}
+	}
+	return updated, recordTaken(ctx, tx, policy, u.By)
 }
 
 // takeBack is the action of a registration that a provider refused. Its key may

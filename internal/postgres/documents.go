@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,24 +17,34 @@ import (
 // resources. The kinds differ in their columns; what a write means is the same for
 // all.
 type document[T any] struct {
-	kind   registry.ChangeKind // also its name in audit_events
-	get    string              // $1 name
-	lock   string              // $1 name; the same, FOR UPDATE
-	list   string              // $1 the last name of the page before, $2 rows at most; "": page is not asked
-	upsert string              // named arguments: those of args, and @revision
-	remove string              // $1 name
-	inUse  string              // $1 name; one boolean: does a living agent or a resource use it; "": nothing can
+	kind   registry.ChangeKind
+	noun   string // its name in audit_events and in errors; "": kind
+	get    string // $1 name
+	lock   string // $1 name; the same, FOR UPDATE
+	list   string // $1 the last name of the page before, $2 rows at most; "": page is not asked
+	upsert string // named arguments: those of args, and @revision
+	remove string // $1 name
+	inUse  string // $1 name; one boolean: does a living agent, a resource or a policy use it; "": nothing can
 
 	scan  func(pgx.CollectableRow) (T, error)
 	args  func(T) pgx.NamedArgs
 	name  func(T) string
 	tag   func(T) string
 	bare  func(T) T // without Meta, to see whether anything changed
-	scope func(name string) string
+	scope func(T) string
 	image func(T) any                            // what policy may see
 	hold  func(context.Context, pgx.Tx, T) error // keeps what the document refers to until it is written; nil: nothing
 	team  func(T) string                         // that owns it, for the audit log; nil: none
-	judge func(T) error                          // may the document that is there be replaced or removed; nil: yes
+
+	// begin holds what the write stands on, before the document itself is locked;
+	// nil: nothing.
+	begin func(context.Context, pgx.Tx) error
+	// judge says whether the document that is there may be replaced or removed, or
+	// one be made where there is none; nil: it may.
+	judge func(present T, exists bool) error
+	// record keeps the write itself, of the document as it was saved, or removed at
+	// the revision; nil: only the log does.
+	record func(ctx context.Context, tx pgx.Tx, v T, action string, revision int64) error
 
 	// settle has the last word, when no other change of the registry can come
 	// before this one; nil: none.
@@ -48,7 +59,7 @@ func (d document[T]) read(ctx context.Context, s *Store, name string) (T, error)
 	rows, _ := s.pool.Query(ctx, d.get, name) // CollectExactlyOneRow returns the query's error
 	v, err := pgx.CollectExactlyOneRow(rows, d.scan)
 	if err != nil {
-		return v, fmt.Errorf("read %s: %w", d.kind, translate(err))
+		return v, fmt.Errorf("read %s: %w", d.called(), translate(err))
 	}
 	return v, nil
 }
@@ -57,7 +68,7 @@ func (d document[T]) page(ctx context.Context, s *Store, after string, limit int
 	rows, _ := s.pool.Query(ctx, d.list, after, limit)
 	vs, err := pgx.CollectRows(rows, d.scan)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", d.kind, translate(err))
+		return nil, fmt.Errorf("list %s: %w", d.called(), translate(err))
 	}
 	return vs, nil
 }
@@ -80,20 +91,16 @@ func (d document[T]) current(ctx context.Context, tx pgx.Tx, name string) (T, bo
 // document that says what is there already changes nothing, takes no revision
 // and is no event.
 func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precondition, by registry.Actor) (T, bool, error) {
+	return d.putAs(ctx, s, "put", v, pre, by)
+}
+
+// putAs is put by another name, for the audit log.
+func (d document[T]) putAs(ctx context.Context, s *Store, action string, v T, pre registry.Precondition, by registry.Actor) (T, bool, error) {
 	var saved T
 	var created bool
-	name := d.name(v)
-	err := s.inTx(ctx, "write "+string(d.kind), func(tx pgx.Tx) error {
-		old, exists, err := d.current(ctx, tx, name)
+	err := s.inTx(ctx, "write "+d.called(), func(tx pgx.Tx) error {
+		old, exists, err := d.open(ctx, tx, d.name(v), pre)
 		if err != nil {
-			return err
-		}
-		if exists && d.judge != nil {
-			if err := d.judge(old); err != nil {
-				return err
-			}
-		}
-		if err := pre.Check(exists, d.tag(old)); err != nil {
 			return err
 		}
 		if exists && reflect.DeepEqual(d.bare(old), d.bare(v)) {
@@ -106,7 +113,7 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 			}
 		}
 		created = !exists
-		event := d.event(by, "put", v)
+		event := d.event(by, action, v)
 		if exists {
 			if event.Before, err = d.shown(old); err != nil {
 				return err
@@ -124,38 +131,30 @@ func (d document[T]) put(ctx context.Context, s *Store, v T, pre registry.Precon
 		}
 		args := d.args(v)
 		args["revision"] = head.Revision
-		rows, _ := tx.Query(ctx, d.upsert, args)
+		rows, _ := tx.Query(ctx, d.upsert, args) // CollectExactlyOneRow returns the query's error
 		if saved, err = pgx.CollectExactlyOneRow(rows, d.scan); err != nil {
 			return err
 		}
-		scope := d.scope(name)
-		c := change{kind: d.kind, id: name, newScope: &scope, after: d.image(saved)}
+		scope := d.scope(saved)
+		c := change{kind: d.kind, id: d.name(saved), newScope: &scope, after: d.image(saved)}
 		if exists {
 			c.oldScope = &scope
 		}
-		return recordChange(ctx, tx, head, c)
+		return d.finish(ctx, tx, head, saved, action, c)
 	})
 	return saved, created, err
 }
 
 // delete removes the document. It returns NotFound when there is none and
-// Conflict while a living agent or a resource uses it.
+// Conflict while something uses it.
 func (d document[T]) delete(ctx context.Context, s *Store, name string, pre registry.Precondition, by registry.Actor) error {
-	return s.inTx(ctx, "delete "+string(d.kind), func(tx pgx.Tx) error {
-		old, exists, err := d.current(ctx, tx, name)
+	return s.inTx(ctx, "delete "+d.called(), func(tx pgx.Tx) error {
+		old, exists, err := d.open(ctx, tx, name, pre)
 		if err != nil {
 			return err
 		}
-		if exists && d.judge != nil {
-			if err := d.judge(old); err != nil {
-				return err
-			}
-		}
-		if err := pre.Check(exists, d.tag(old)); err != nil {
-			return err
-		}
 		if !exists {
-			return registry.NotFound.Errorf("not_found", "there is no %s of that name", d.kind)
+			return registry.NotFound.Errorf("not_found", "there is no %s of that name", d.called())
 		}
 		if err := d.checkUnused(ctx, tx, name); err != nil {
 			return err
@@ -174,9 +173,40 @@ func (d document[T]) delete(ctx context.Context, s *Store, name string, pre regi
 		if err != nil {
 			return err
 		}
-		scope := d.scope(name)
-		return recordChange(ctx, tx, head, change{kind: d.kind, id: name, oldScope: &scope})
+		scope := d.scope(old)
+		return d.finish(ctx, tx, head, old, "delete", change{kind: d.kind, id: name, oldScope: &scope})
 	})
+}
+
+// open returns the document that a write is about, locked, and whether there is
+// one, if the write may act on it.
+func (d document[T]) open(ctx context.Context, tx pgx.Tx, name string, pre registry.Precondition) (T, bool, error) {
+	var none T
+	if d.begin != nil {
+		if err := d.begin(ctx, tx); err != nil {
+			return none, false, err
+		}
+	}
+	old, exists, err := d.current(ctx, tx, name)
+	if err != nil {
+		return none, false, err
+	}
+	if d.judge != nil {
+		if err := d.judge(old, exists); err != nil {
+			return none, false, err
+		}
+	}
+	return old, exists, pre.Check(exists, d.tag(old))
+}
+
+// finish records the write of v, which made the change at the head.
+func (d document[T]) finish(ctx context.Context, tx pgx.Tx, head registry.Head, v T, action string, c change) error {
+	if d.record != nil {
+		if err := d.record(ctx, tx, v, action, head.Revision); err != nil {
+			return err
+		}
+	}
+	return recordChange(ctx, tx, head, c)
 }
 
 // nextRevision takes the next revision, unless settle is against it.
@@ -200,7 +230,7 @@ func (d document[T]) checkUnused(ctx context.Context, tx pgx.Tx, name string) er
 		return err
 	}
 	if inUse {
-		return registry.Conflict.Errorf("in_use", "living agents or resources use it; delete them first")
+		return registry.Conflict.Errorf("in_use", "a living agent, a resource or a policy uses it; delete that first")
 	}
 	return nil
 }
@@ -220,13 +250,16 @@ func (d document[T]) shown(v T) (json.RawMessage, error) {
 	}
 	text, err := json.Marshal(columns)
 	if err != nil {
-		return nil, fmt.Errorf("encode the %s: %w", d.kind, err)
+		return nil, fmt.Errorf("encode the %s: %w", d.called(), err)
 	}
 	return text, nil
 }
 
+// called is what the document is called.
+func (d document[T]) called() string { return cmp.Or(d.noun, string(d.kind)) }
+
 func (d document[T]) event(by registry.Actor, action string, v T) registry.AuditEvent {
-	kind, name := string(d.kind), d.name(v)
+	kind, name := d.called(), d.name(v)
 	e := registry.AuditEvent{Actor: by, Action: kind + "." + action, Outcome: registry.Success, ObjectKind: kind, ObjectID: name, ObjectName: name}
 	if d.team != nil {
 		e.Team = d.team(v)

@@ -58,7 +58,7 @@ var environments = document[registry.Environment]{
 		e.AllowedEndpoints, e.ReservedNames = list(e.AllowedEndpoints), list(e.ReservedNames)
 		return e
 	},
-	scope: func(name string) string { return name },
+	scope: func(e registry.Environment) string { return e.Name },
 	image: func(e registry.Environment) any {
 		return environmentImage{Name: e.Name, Grants: e.Grants, MaxStaleness: e.MaxStaleness, ReservedNames: e.ReservedNames}
 	},

@@ -23,7 +23,8 @@ const (
 	deadlockDetected     = "40P01"
 	transactionTimedOut  = "25P04"
 	idleInTxTimedOut     = "25P03"
-	untranslatable       = "22021"
+	untranslatable       = "22021" // in a text
+	untranslatableJSON   = "22P05" // in a text within jsonb
 	undefinedTable       = "42P01"
 )
 
@@ -44,7 +45,7 @@ func translate(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return registry.NotFound.Wrap(err, "not_found", "there is nothing of that name")
 	}
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == untranslatable {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && (pgErr.Code == untranslatable || pgErr.Code == untranslatableJSON) {
 		return registry.Malformed.Wrap(err, "invalid_parameter", "the request has a text with bytes that are no characters")
 	}
 	if isUnavailable(err) {

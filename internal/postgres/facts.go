@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	scopeFactsSQL       = `SELECT name, revision FROM scopes`
+	scopeFactsSQL       = `SELECT name, '' AS part, revision, as_of FROM scopes UNION ALL SELECT name, part, revision, as_of FROM scope_parts`
 	environmentFactsSQL = `SELECT name, grants, max_staleness, reserved_names FROM environments`
 	// Policy sees an agent from its publication to its decommissioning, as the last
 	// change of it said.
@@ -48,6 +48,9 @@ func loadFacts(ctx context.Context, tx pgx.Tx, f *registry.Facts) error {
 	if f.Resources, err = collect(ctx, tx, resourceFactsSQL, scanResourceFacts); err != nil {
 		return err
 	}
+	if f.Layers, err = collect(ctx, tx, layerFactsSQL, scanLayerFacts); err != nil {
+		return err
+	}
 	if f.AgentClients, err = collect(ctx, tx, agentClientsSQL, pgx.RowTo[string]); err != nil {
 		return err
 	}
@@ -60,13 +63,13 @@ func collect[T any](ctx context.Context, q querier, sql string, scan pgx.RowToFu
 	return pgx.CollectRows(rows, scan)
 }
 
-func loadScopes(ctx context.Context, q querier) (map[string]int64, error) {
-	scopes := map[string]int64{}
-	var name string
-	var revision int64
+func loadScopes(ctx context.Context, q querier) (map[registry.ScopePart]registry.Touch, error) {
+	scopes := map[registry.ScopePart]registry.Touch{}
+	var part registry.ScopePart
+	var touch registry.Touch
 	rows, _ := q.Query(ctx, scopeFactsSQL) // ForEachRow returns the query's error
-	_, err := pgx.ForEachRow(rows, []any{&name, &revision}, func() error {
-		scopes[name] = revision
+	_, err := pgx.ForEachRow(rows, []any{&part.Scope, &part.Part, &touch.Revision, &touch.At}, func() error {
+		scopes[part] = touch
 		return nil
 	})
 	return scopes, err
@@ -84,6 +87,11 @@ func scanResourceFacts(row pgx.CollectableRow) (registry.ResourceFacts, error) {
 		return registry.ResourceFacts{}, err
 	}
 	return resourceImageOf(r).facts(), nil
+}
+
+func scanLayerFacts(row pgx.CollectableRow) (registry.LayerFacts, error) {
+	l, err := scanLayer(row)
+	return layerImageOf(l).facts(), err
 }
 
 func loadActivePolicy(ctx context.Context, q querier) (registry.PlatformPolicy, error) {
@@ -110,7 +118,7 @@ func loadPolicy(ctx context.Context, q querier, hash string) (registry.PlatformP
 func scanChange(row pgx.CollectableRow) (registry.Change, error) {
 	var c registry.Change
 	var after []byte
-	if err := row.Scan(&c.Epoch, &c.Revision, &c.Kind, &c.ObjectID, &c.OldScope, &c.NewScope, &after); err != nil {
+	if err := row.Scan(&c.Epoch, &c.Revision, &c.Kind, &c.ObjectID, &c.OldScope, &c.NewScope, &after, &c.At); err != nil {
 		return c, err
 	}
 	if after == nil {
@@ -124,6 +132,8 @@ func scanChange(row pgx.CollectableRow) (registry.Change, error) {
 		c.Resource, err = decode(after, resourceImage.facts)
 	case registry.EnvironmentChange:
 		c.Environment, err = decode(after, environmentImage.facts)
+	case registry.LayerChange:
+		c.Layer, err = decode(after, layerImage.facts)
 	case registry.PolicyChange:
 		c.Policy, err = decode(after, policyImage.facts)
 		if err == nil {

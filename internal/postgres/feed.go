@@ -85,7 +85,7 @@ func (s *Session) Load(ctx context.Context) (registry.Facts, error) {
 }
 
 const changesSQL = `
-	SELECT c.epoch, c.revision, c.kind, c.object_id, COALESCE(c.old_scope, ''), COALESCE(c.new_scope, ''), c.after
+	SELECT c.epoch, c.revision, c.kind, c.object_id, COALESCE(c.old_scope, ''), COALESCE(c.new_scope, ''), c.after, c.at
 	FROM changes c
 	WHERE c.epoch = $1 AND c.revision > $2
 	ORDER BY c.revision

@@ -33,7 +33,7 @@ func replay(t *testing.T, s *postgres.Session, to registry.Head) registry.Facts 
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := snapshot.New(registry.Facts{Head: registry.Head{Epoch: to.Epoch}, Scopes: map[string]int64{}}).Apply(changes)
+	v, err := snapshot.New(registry.Facts{Head: registry.Head{Epoch: to.Epoch}, Scopes: map[registry.ScopePart]registry.Touch{}}).Apply(changes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestInvariant_B4_LoadIsOneStateUnderConcurrentWriters(t *testing.T) {
 	}
 	s := b.session(t)
 	var last int64
-	for loads := 0; loads < 20 || last < 60; loads++ {
+	for loads := 0; loads < 20 || last < 150; loads++ {
 		f := loaded(t, s)
 		if diff := cmp.Diff(replay(t, s, f.Head), f); diff != "" {
 			t.Fatalf("the load at revision %d is not what the changes lead to (-changes +load):\n%s", f.Revision, diff)
@@ -87,6 +87,9 @@ func TestInvariant_B4_LoadIsOneStateUnderConcurrentWriters(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
+	if n := one[int](t, b, `SELECT count(DISTINCT kind) FROM changes`); n != 8 {
+		t.Errorf("changes of %d kinds were made, want all 8 for the test to say something", n)
+	}
 }
 
 func TestChangesComeInOrderAndAreBounded(t *testing.T) {

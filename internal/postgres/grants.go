@@ -14,7 +14,7 @@ import (
 // and writing every table. Whatever is kept as a record it can add to and not
 // rewrite.
 var serverGrants = []string{
-	`REVOKE UPDATE, DELETE ON audit_events, changes, client_intents, agent_clients FROM %[1]s`,
+	`REVOKE UPDATE, DELETE ON audit_events, changes, client_intents, agent_clients, policy_versions FROM %[1]s`,
 	`GRANT UPDATE (outcome, client_id) ON client_intents TO %[1]s`,
 	`REVOKE DELETE ON agents, agent_steps, registry_head FROM %[1]s`,
 	`REVOKE INSERT, UPDATE, DELETE ON goose_db_version FROM %[1]s`,

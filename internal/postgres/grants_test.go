@@ -95,6 +95,17 @@ func TestTheServersRoleSufficesForTheWholeLifeOfAnAgent(t *testing.T) {
 			_, _, err := b.store.PutTeam(ctx, registry.Team{Name: "other", MaxAgents: 1}, some, alice)
 			return errors.Join(err, b.store.DeleteTeam(ctx, "other", some, alice))
 		},
+		"policies": func() error {
+			agent := b.provided(t, "ruled", b.judged(t, rules))
+			for _, key := range []registry.LayerKey{ofGlobal, ofTeam, ofType, ofAgent(agent)} {
+				b.putPolicy(t, custom(key, "too_late"))
+			}
+			b.deletePolicy(t, ofTeam)
+			b.update(t, agent.ID, "agent.decommission", remove)
+			_, _, err := b.store.PolicyVersions(ctx, ofTeam, 0, 9)
+			_, beat := b.store.Heartbeat(ctx, 0)
+			return errors.Join(err, beat)
+		},
 		"drift": func() error {
 			seen := []registry.Drift{{Provider: "auth0", ObjectKind: "client", ObjectID: "c", Field: "name", Action: registry.DriftReported}}
 			_, err := b.store.ClearDrift(ctx, time.Now())
@@ -123,12 +134,14 @@ func TestTheServersRoleCannotRewriteRecords(t *testing.T) {
 	t.Parallel()
 	owner := setup(t)
 	owner.provided(t, "triage", owner.rules(t))
+	owner.putPolicy(t, fullPolicy())
 	b := owner.asServer(t)
 	for _, sql := range []string{
 		`UPDATE audit_events SET actor = 'somebody else'`, `DELETE FROM audit_events`, `TRUNCATE audit_events`,
 		`ALTER TABLE audit_events DISABLE TRIGGER ALL`, `DROP TABLE audit_events`, `SET session_replication_role = replica`,
 		`UPDATE changes SET after = NULL`, `DELETE FROM changes`,
 		`UPDATE client_intents SET created_at = now() - interval '1 year'`, `UPDATE client_intents SET agent_id = gen_random_uuid()`, `DELETE FROM client_intents`,
+		`UPDATE policy_versions SET rego = ''`, `DELETE FROM policy_versions`, `TRUNCATE policy_versions`,
 		`UPDATE agent_clients SET client_id = 'x'`, `DELETE FROM agent_clients`, `DELETE FROM agents`, `DELETE FROM registry_head`,
 		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)`, `CREATE TABLE mine (a text)`,
 	} {

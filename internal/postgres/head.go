@@ -32,6 +32,8 @@ type change struct {
 	oldScope *string // nil: it was in none
 	newScope *string // nil: it is in none
 	after    any     // nil: it is gone
+
+	oldSubject string // of an agent that was there before
 }
 
 const nextRevisionSQL = `UPDATE registry_head SET revision = revision + 1 RETURNING epoch, revision`
@@ -53,10 +55,15 @@ const (
 	VALUES (@epoch, @revision, @kind, @id, @old_scope, @new_scope, @after)`
 	notifySQL     = `SELECT pg_notify($1, $2)`
 	touchScopeSQL = `
-	INSERT INTO scopes (name, revision) VALUES ($1, $2)
-	ON CONFLICT (name) DO UPDATE SET revision = excluded.revision`
-	touchAllScopesSQL = `UPDATE scopes SET revision = $1`
+	INSERT INTO scopes (name, revision, as_of, parts_at) VALUES ($1, $2, now(), $2)
+	ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, as_of = excluded.as_of, parts_at = excluded.parts_at`
+	touchPartSQL = `
+	INSERT INTO scope_parts (name, part, revision, as_of) VALUES ($1, $3, $2, now())
+	ON CONFLICT (name, part) DO UPDATE SET revision = excluded.revision, as_of = excluded.as_of`
+	touchAllScopesSQL = `UPDATE scopes SET revision = $1, as_of = now(), parts_at = $1`
+	touchAllPartsSQL  = `UPDATE scope_parts SET revision = $1, as_of = now() WHERE part = $2`
 	deleteScopeSQL    = `DELETE FROM scopes WHERE name = $1`
+	deletePartsSQL    = `DELETE FROM scope_parts WHERE name = $1`
 )
 
 // recordChange writes c's row at h and tells the followers on commit.
@@ -83,20 +90,36 @@ func recordChange(ctx context.Context, tx pgx.Tx, h registry.Head, c change) err
 
 // touchScopes notes which bundles the change touches.
 func (c change) touchScopes(batch *pgx.Batch, revision int64) {
-	if !c.kind.InBundles() {
-		return
-	}
 	if c.kind == registry.EnvironmentChange && c.newScope == nil {
 		batch.Queue(deleteScopeSQL, c.id)
+		batch.Queue(deletePartsSQL, c.id)
 		return
 	}
-	for _, scope := range []*string{c.oldScope, c.newScope} {
-		switch {
-		case scope == nil:
-		case *scope == registry.AllScopes:
+	for _, p := range c.touched() {
+		switch all := p.Scope == registry.AllScopes; {
+		case all && p.Part == "":
 			batch.Queue(touchAllScopesSQL, revision)
+		case all:
+			batch.Queue(touchAllPartsSQL, revision, p.Part)
+		case p.Part == "":
+			batch.Queue(touchScopeSQL, p.Scope, revision)
 		default:
-			batch.Queue(touchScopeSQL, *scope, revision)
+			batch.Queue(touchPartSQL, p.Scope, revision, p.Part)
 		}
 	}
+}
+
+// touched are the bundles that the change is in.
+func (c change) touched() []registry.ScopePart {
+	facts := registry.Change{Kind: c.kind, ObjectID: c.id, OldSubject: c.oldSubject}
+	if c.oldScope != nil {
+		facts.OldScope = *c.oldScope
+	}
+	if c.newScope != nil {
+		facts.NewScope = *c.newScope
+	}
+	if image, ok := c.after.(*agentImage); ok && image != nil {
+		facts.Agent = &registry.AgentFacts{Subject: image.Subject}
+	}
+	return facts.Touches()
 }

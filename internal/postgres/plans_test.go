@@ -29,7 +29,11 @@ func populate(t *testing.T, pool *pgxpool.Pool) {
 		 SELECT 'actor-' || i % 1000, 'action-' || i % 500, CASE i % 2 WHEN 0 THEN 'intent' ELSE 'success' END, 'agent', 'id-' || i % 5000, 'name-' || i % 5000,
 		        'team-' || i % 1000, i / 5000
 		 FROM generate_series(1, 50000) i`,
-		`ANALYZE agents`, `ANALYZE audit_events`,
+		`INSERT INTO policies (tier, id, rules, rego, tests, required, revision, version)
+		 SELECT 'team', 'team-' || i, '[]', CASE WHEN i % 100 = 0 THEN repeat('package a ', 100) ELSE '' END, '', false, i, 1 FROM generate_series(1, 5000) i`,
+		`INSERT INTO policy_versions (tier, id, version, rules, rego, tests, required, revision, created_at, action, actor)
+		 SELECT 'team', 'team-' || i % 500, i / 500, '[]', '', '', false, i, now(), 'put', 'a' FROM generate_series(1, 20000) i`,
+		`ANALYZE agents`, `ANALYZE audit_events`, `ANALYZE policies`, `ANALYZE policy_versions`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -71,6 +75,13 @@ func TestFrequentStatementsUseTheirIndexes(t *testing.T) {
 		{"agents_due_idx", countFailingSQL, nil},
 		{"agents_expiry_idx", expiredAgentsSQL, []any{100}},
 		{"audit_events_intents_idx", auditOutcomesSQL, []any{pgx.NamedArgs{"gone": false, "generation": 3, "observed": 2, "id": "id-7"}}},
+		{"policies_pkey", getPolicySQL, []any{"team/team-7"}},
+		{"policies_pkey", takePolicySQL, []any{"agent/0197c000-0000-7000-8000-000000000001"}},
+		{"policies_pkey", listPoliciesSQL, []any{pgx.NamedArgs{"tier": "team", "id": "team-7", "limit": 51}}},
+		{"policies_pkey", listTierSQL, []any{pgx.NamedArgs{"tier": "team", "id": "team-7", "limit": 51}}},
+		{"policies_pkey", boundsSQL, []any{"team-7", "support"}},
+		{"policies_modules_idx", countLayersSQL, []any{"team-7", "team", "team-7"}},
+		{"policy_versions_pkey", versionsSQL, []any{pgx.NamedArgs{"tier": "team", "id": "team-7", "before": 0, "limit": 51}}},
 		audit("audit_events_object_idx", registry.AuditFilter{Agent: "0197c000-0000-7000-8000-000000000001"}),
 		audit("audit_events_object_name_idx", registry.AuditFilter{Agent: "name-7"}),
 		audit("audit_events_team_idx", registry.AuditFilter{Teams: []string{"team-7"}}),
@@ -80,7 +91,7 @@ func TestFrequentStatementsUseTheirIndexes(t *testing.T) {
 		audit("audit_events_pkey", registry.AuditFilter{Before: 20_000}),
 	} {
 		got := plan(t, pool, f.sql, f.args...)
-		if !regexp.MustCompile(`\b`+f.index+`\b`).MatchString(got) || regexp.MustCompile(`Seq Scan on (agents|audit_events)`).MatchString(got) {
+		if !regexp.MustCompile(`\b`+f.index+`\b`).MatchString(got) || regexp.MustCompile(`Seq Scan on (agents|audit_events|policies|policy_versions)`).MatchString(got) {
 			t.Errorf("%s alone does not do:\n%s", f.index, got)
 		}
 	}

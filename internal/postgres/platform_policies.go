@@ -37,6 +37,10 @@ func (i policyImage) facts() registry.PlatformPolicy {
 // again must not take the policy back (invariant B2). It then returns Conflict.
 // The same modules again change nothing, unless their version is newer: that
 // must be known when an older binary comes.
+//
+// The layers that there are it does not look at: which of their modules compile
+// beside the policy is found out when a bundle is built, and what does not is not in
+// force.
 func (s *Store) ActivatePolicy(ctx context.Context, p registry.PlatformPolicy, force bool, by registry.Actor) (bool, error) {
 	activated := false
 	err := s.inTx(ctx, "activate the platform policy", func(tx pgx.Tx) error {

@@ -38,7 +38,10 @@ func TestStatementsPrepare(t *testing.T) {
 		issueCredentialsSQL, idempotentCreationSQL, freeKeysSQL, purgeKeysSQL,
 		restoreUnconfirmedSQL, recordDriftSQL, driftsSQL, clockSQL, clearDriftSQL, takeTokensSQL, reportTokensSQL, serverRoleSQL, currentSchemaSQL,
 		getResourceSQL, lockResourceSQL, listResourcesSQL, deleteResourceSQL, upsertResourceSQL, holdEnvironmentsSQL, rulesChangedSQL,
-		touchScopeSQL, touchAllScopesSQL, deleteScopeSQL,
+		touchScopeSQL, touchPartSQL, touchAllScopesSQL, touchAllPartsSQL, deleteScopeSQL, deletePartsSQL,
+		getPolicySQL, lockedPolicySQL, deletePolicySQL, listPoliciesSQL, listTierSQL, putPolicySQL, layerFactsSQL, takePolicySQL,
+		insertVersionSQL, versionSQL, versionsSQL, holdNameSQL, holdAgentSQL, holdAgentTypeSQL, holdTeamSQL, countLayersSQL, boundsSQL,
+		staleScopesSQL, scopeIsStaleSQL,
 		insertPolicySQL, activatePolicySQL, lockPolicySQL, renewEpochSQL,
 		scopeFactsSQL, environmentFactsSQL, agentFactsSQL, resourceFactsSQL, agentClientsSQL, activePolicySQL, policySQL, changesSQL,
 	} {

@@ -93,7 +93,7 @@ var resources = document[registry.Resource]{
 	team:  func(r registry.Resource) string { return r.Team },
 	tag:   registry.Resource.Tag,
 	bare:  bareResource,
-	scope: func(string) string { return registry.AllScopes },
+	scope: func(registry.Resource) string { return registry.AllScopes },
 	image: func(r registry.Resource) any { return resourceImageOf(r) },
 	hold:  holdEnvironments,
 }
@@ -219,7 +219,10 @@ func (s *Store) DeleteResource(ctx context.Context, name string, pre registry.Pr
 // that of the present owner counted.
 func judged(j registry.Judgement, teams ...string) document[registry.Resource] {
 	d := resources
-	d.judge = func(present registry.Resource) error {
+	d.judge = func(present registry.Resource, exists bool) error {
+		if !exists {
+			return nil
+		}
 		teams = append(teams, present.Team)
 		if j.Of == nil {
 			return nil

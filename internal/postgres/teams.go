@@ -49,7 +49,7 @@ var teams = document[registry.Team]{
 		t.Meta = registry.Meta{}
 		return t
 	},
-	scope: func(string) string { return registry.AllScopes },
+	scope: func(registry.Team) string { return registry.AllScopes },
 	image: func(t registry.Team) any { return teamImage{Name: t.Name, Blocked: t.Blocked} },
 }
 

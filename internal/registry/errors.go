@@ -23,6 +23,7 @@ const (
 	Conflict             Kind = "conflict"              // the current state forbids it
 	PreconditionFailed   Kind = "precondition failed"   // If-Match names another state
 	PreconditionRequired Kind = "precondition required" // If-Match is missing where it must be
+	Gone                 Kind = "gone"                  // it was there and is not kept any more: begin anew
 	TooManyRequests      Kind = "too many requests"     // slow down
 	Refused              Kind = "refused"               // a provider said no for good; repeating does not help
 	Unavailable          Kind = "unavailable"           // something we need is away; repeating may help

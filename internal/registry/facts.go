@@ -7,10 +7,11 @@ import "time"
 // changed.
 type Facts struct {
 	Head
-	Scopes       map[string]int64 // by environment: the revision that last touched its bundle
+	Scopes       map[ScopePart]Touch // when each scope's bundle, and each part of it, was last touched
 	Environments []EnvironmentFacts
 	Agents       []AgentFacts
 	Resources    []ResourceFacts
+	Layers       []LayerFacts
 	AgentClients []string // every client that is or ever was an agent's
 	Policy       PlatformPolicy
 }
@@ -74,6 +75,9 @@ type Change struct {
 	Resource    *ResourceFacts
 	Environment *EnvironmentFacts
 	Policy      *PlatformPolicy
+	Layer       *LayerFacts
+	At          time.Time // of the database's clock
+	OldSubject  string    // of an agent that had another subject before, or is gone
 }
 
 // AllScopes is the scope of what every environment's policy sees.
@@ -90,7 +94,6 @@ const (
 	TeamChange        ChangeKind = "team"
 	ResourceChange    ChangeKind = "resource"
 	PolicyChange      ChangeKind = "platform_policy"
+	LayerChange       ChangeKind = "layer"
+	HeartbeatChange   ChangeKind = "heartbeat" // nothing changed: it says that the scope is still current
 )
-
-// InBundles reports whether bundles hold objects of this kind.
-func (k ChangeKind) InBundles() bool { return k != AgentTypeChange && k != TeamChange }

@@ -17,6 +17,17 @@ type Rules struct {
 	Team        Team
 	AgentType   AgentType
 	Environment Environment
+
+	// Bounds are what the agent's scopes were judged by, as the store's Bounds gave
+	// them. None: they did not count, as in a change that leaves the scopes alone.
+	Bounds []Bound
+}
+
+// Bound is the ceiling of a layer, of which only teams and agent types have one.
+type Bound struct {
+	LayerKey
+	Ceiling  *Ceiling // nil: there is none
+	Revision int64    // of the layer; 0: there is no layer
 }
 
 // AgentFilter selects agents. A zero field does not restrict, but for

@@ -28,6 +28,8 @@ const (
 	agentType         = "agent-type"
 	team              = "team"
 	resource          = "resource"
+	policy            = "policy"
+	policyRollback    = "policy-rollback"
 )
 
 // Validator checks documents and decodes them. It is safe for concurrent use.
@@ -46,6 +48,7 @@ func New(files fs.FS) (*Validator, error) {
 	v := &Validator{documents: map[string]*Compiled{}, configs: newCache(cacheWeight)}
 	for _, name := range []string{
 		agentRegistration, agentSwitch, agentTransfer, agentRotation, driftRepair, environment, agentType, team, resource,
+		policy, policyRollback,
 	} {
 		source, err := fs.ReadFile(files, name+".schema.json")
 		if err != nil {

@@ -1,7 +1,9 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,15 +12,22 @@ import (
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-// Session is one connection to the registry. *postgres.Session implements it.
+// Session is one connection to the registry. *postgres.Session implements it, and
+// that of feed.Client for one scope of somebody else's registry.
 type Session interface {
 	Head(ctx context.Context) (registry.Head, error)
 	Load(ctx context.Context) (registry.Facts, error)
+	// Changes returns what came after since, in order: at least up to what Head
+	// returned before, and up to limit changes.
 	Changes(ctx context.Context, since registry.Head, limit int) ([]registry.Change, error)
 	Listen(ctx context.Context) error
 	Wait(ctx context.Context) error
 	Close()
 }
+
+// ErrStartAgain is what Head and Changes of a Session return when no changes lead on
+// from what its follower has: it has to load everything.
+var ErrStartAgain = errors.New("what changed since is not known any more")
 
 // Epochs renews the registry's epoch. *postgres.Store implements it.
 type Epochs interface {
@@ -49,12 +58,20 @@ const (
 type Options struct {
 	// Connect opens a session.
 	Connect func(ctx context.Context) (Session, error)
-	Epochs  Epochs
+	// Epochs is required unless Scoped.
+	Epochs Epochs
+	// Scoped says that the sessions are of one scope of a registry that is not ours:
+	// its changes leave out the revisions of others, and its epoch is not ours to
+	// renew. The view is then of that scope.
+	Scoped bool
 	// CheckEvery is how often the head is looked at whether or not anybody told
 	// of a change: a LISTEN session that died tells nobody. Default 1 s.
 	CheckEvery time.Duration
-	Observer   Observer // may be nil
-	Log        *slog.Logger
+	// JournalChanges is how many changes Since can go back, at least, as long as they
+	// have no more than about JournalBytes. Default 10,000 and 64 MiB.
+	JournalChanges, JournalBytes int
+	Observer                     Observer // may be nil
+	Log                          *slog.Logger
 }
 
 // Follower keeps a View current. It is safe for concurrent use.
@@ -67,9 +84,10 @@ type Follower struct {
 	changed chan struct{} // closed when the view is replaced
 }
 
-// state is a view and when it was last known to be the newest.
+// state is a view, what led to it, and when it was last known to be the newest.
 type state struct {
 	view    *View
+	journal *journal
 	checked time.Time
 }
 
@@ -78,6 +96,8 @@ func NewFollower(o Options) *Follower {
 	if o.CheckEvery <= 0 {
 		o.CheckEvery = time.Second
 	}
+	o.JournalChanges = cmp.Or(o.JournalChanges, defaultJournalChanges)
+	o.JournalBytes = cmp.Or(o.JournalBytes, defaultJournalBytes)
 	if o.Observer == nil {
 		o.Observer = nobody{}
 	}
@@ -90,6 +110,22 @@ func (f *Follower) View() *View {
 		return s.view
 	}
 	return nil
+}
+
+// Since returns the changes that the scope's policy sees after the state since, in
+// order, and up to which state these are all: that of the present view. They are
+// none where nothing changed. ok is false, and the rest empty, when since is older
+// than what is kept, ahead of the view or of another epoch, or when there is no
+// view. The caller does not change what it gets.
+func (f *Follower) Since(scope string, since registry.Head) (changes []registry.Change, upTo registry.Head, ok bool) {
+	s := f.current.Load()
+	if s == nil || since.Epoch != s.view.head.Epoch || since.Revision > s.view.head.Revision {
+		return nil, registry.Head{}, false
+	}
+	if changes, ok = s.journal.since(scope, since.Revision); !ok {
+		return nil, registry.Head{}, false
+	}
+	return changes, s.view.head, true
 }
 
 // Checked is when the view was last seen to be the newest state.

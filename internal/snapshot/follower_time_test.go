@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -306,4 +307,70 @@ func (s firstLoadHangs) Load(ctx context.Context) (registry.Facts, error) {
 		return registry.Facts{}, ctx.Err()
 	}
 	return s.Session.Load(ctx)
+}
+
+// sessions is a registry whose sessions say what a test wants of them.
+type sessions struct {
+	head, loads registry.Head
+	err         error // of Head
+}
+
+func (s *sessions) connect(context.Context) (snapshot.Session, error) { return s, nil }
+func (s *sessions) Head(context.Context) (registry.Head, error)       { return s.head, s.err }
+func (s *sessions) Load(context.Context) (registry.Facts, error) {
+	return registry.Facts{Head: s.loads}, nil
+}
+func (*sessions) Listen(context.Context) error { return nil }
+func (*sessions) Close()                       {}
+func (s *sessions) Changes(context.Context, registry.Head, int) ([]registry.Change, error) {
+	return nil, nil
+}
+
+func (*sessions) Wait(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A follower of somebody else's registry has no epoch to renew: it keeps what it has
+// until the registry knows that too.
+func TestAScopedFollowerIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	at := func(epoch string, revision int64) registry.Head {
+		return registry.Head{Epoch: epoch, Revision: revision}
+	}
+	for name, tc := range map[string]struct {
+		then sessions
+		want registry.Head
+		why  []string
+	}{
+		"the head goes back":              {sessions{head: at("e1", 3), loads: at("e1", 3)}, at("e1", 5), nil},
+		"the head and more go back":       {sessions{err: snapshot.ErrStartAgain, loads: at("e1", 3)}, at("e1", 5), nil},
+		"the changes are gone":            {sessions{err: snapshot.ErrStartAgain, loads: at("e1", 8)}, at("e1", 8), []string{snapshot.ReloadGap}},
+		"the changes are gone, no others": {sessions{err: snapshot.ErrStartAgain, loads: at("e1", 5)}, at("e1", 5), []string{snapshot.ReloadGap}},
+		"another epoch":                   {sessions{head: at("e2", 1), loads: at("e2", 1)}, at("e2", 1), []string{snapshot.ReloadEpoch}},
+		"the head moves on":               {sessions{head: at("e1", 9999), loads: at("e1", 9999)}, at("e1", 9999), nil},
+		"it is away":                      {sessions{err: errors.New("away")}, at("e1", 5), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &sessions{head: at("e1", 5), loads: at("e1", 5)}
+				seen := &events{}
+				f := snapshot.NewFollower(snapshot.Options{Connect: s.connect, Scoped: true, Observer: seen, Log: slog.New(slog.DiscardHandler)})
+				ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+				defer stop()
+				_ = f.Run(ctx)
+				*s = tc.then
+				ctx, stop = context.WithTimeout(t.Context(), 500*time.Millisecond)
+				defer stop()
+				_ = f.Run(ctx)
+				if got := f.View().Head(); got != tc.want {
+					t.Errorf("it shows %v, want %v", got, tc.want)
+				}
+				if diff := cmp.Diff(append([]string{snapshot.ReloadFirst}, tc.why...), slices.Compact(seen.reloaded())); diff != "" {
+					t.Errorf("reloads (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 )
 
@@ -37,10 +38,12 @@ func (f *Follower) listenOnce(ctx context.Context, succeeded func()) error {
 	}
 }
 
-// backoff doubles from 50 ms to a second: a follower that is back within a
+// backoff doubles from 50 ms to a second, less up to a half of it, so that many
+// followers do not come back all at once: a follower that is back within a
 // second of the database's return is within its promise.
 func backoff(attempt int) time.Duration {
-	return min(50*time.Millisecond<<min(attempt, 10), time.Second)
+	d := min(50*time.Millisecond<<min(attempt, 10), time.Second)
+	return d/2 + rand.N(d/2)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -18,13 +18,14 @@ import (
 type View struct {
 	head         registry.Head
 	environments map[string]registry.EnvironmentFacts
-	scopes       map[string]int64
+	touched      map[registry.ScopePart]registry.Touch
 	policy       registry.PlatformPolicy
 
 	agents    map[string]*Map[registry.AgentFacts] // by environment, then by subject
 	byID      *Map[agentKey]
 	byName    *Map[string] // id
 	resources *Map[registry.ResourceFacts]
+	layers    *layers
 	clients   *Map[struct{}]
 }
 
@@ -34,7 +35,7 @@ type agentKey struct{ environment, subject string }
 // New makes the view of f.
 func New(f registry.Facts) *View {
 	v := &View{
-		head: f.Head, scopes: maps.Clone(f.Scopes), policy: f.Policy,
+		head: f.Head, touched: maps.Clone(f.Scopes), policy: f.Policy, layers: newLayers(f.Layers),
 		environments: map[string]registry.EnvironmentFacts{}, agents: map[string]*Map[registry.AgentFacts]{},
 	}
 	for _, e := range f.Environments {
@@ -81,7 +82,12 @@ func (v *View) EnvironmentNames() []string { return slices.Sorted(maps.Keys(v.en
 
 // ScopeRevision is the revision that last touched the scope's bundle: a change
 // of the environment, of an agent in it, of any resource or of the policy.
-func (v *View) ScopeRevision(scope string) int64 { return v.scopes[scope] }
+func (v *View) ScopeRevision(scope string) int64 {
+	return v.Touched(registry.ScopePart{Scope: scope}).Revision
+}
+
+// Touched is the newest change of a scope's bundle, or of a part of it.
+func (v *View) Touched(p registry.ScopePart) registry.Touch { return v.touched[p] }
 
 // Agents are the agents of an environment by the subject of their tokens.
 func (v *View) Agents(environment string) *Map[registry.AgentFacts] {
@@ -121,17 +127,52 @@ func (v *View) IsAgentClient(clientID string) bool {
 // Apply returns the view after the changes, which must follow the view's
 // revision without a gap.
 func (v *View) Apply(changes []registry.Change) (*View, error) {
-	next := *v
-	next.scopes, next.environments, next.agents = maps.Clone(v.scopes), maps.Clone(v.environments), maps.Clone(v.agents)
+	at := v.head
 	for _, c := range changes {
-		if c.Epoch != next.head.Epoch || c.Revision != next.head.Revision+1 {
-			return nil, fmt.Errorf("change %s.%d does not follow %s.%d", c.Epoch, c.Revision, next.head.Epoch, next.head.Revision)
+		if c.Epoch != at.Epoch || c.Revision != at.Revision+1 {
+			return nil, doesNotFollow(c.Head, at)
+		}
+		at = c.Head
+	}
+	return v.after(changes, at), nil
+}
+
+// ApplyScoped returns the view of one scope after the changes, which must be all
+// those of the scope from the view's revision on to upTo: between them are the
+// revisions that changed other scopes. More of them may follow; the view is then at
+// the last.
+func (v *View) ApplyScoped(changes []registry.Change, upTo registry.Head) (*View, error) {
+	at := v.head
+	for _, c := range changes {
+		if c.Epoch != at.Epoch || c.Revision <= at.Revision {
+			return nil, doesNotFollow(c.Head, at)
+		}
+		at = c.Head
+	}
+	if upTo.Epoch != v.head.Epoch || upTo.Revision < v.head.Revision {
+		return nil, doesNotFollow(upTo, v.head)
+	}
+	at.Revision = max(at.Revision, upTo.Revision)
+	return v.after(changes, at), nil
+}
+
+func doesNotFollow(h, at registry.Head) error {
+	return fmt.Errorf("change %s.%d does not follow %s.%d", h.Epoch, h.Revision, at.Epoch, at.Revision)
+}
+
+// after is the view after the changes, at head.
+func (v *View) after(changes []registry.Change, head registry.Head) *View {
+	next := *v
+	next.head = head
+	next.touched, next.environments, next.agents = maps.Clone(v.touched), maps.Clone(v.environments), maps.Clone(v.agents)
+	for _, c := range changes {
+		if key, ok := next.byID.Get(c.ObjectID); ok && c.Kind == registry.AgentChange {
+			c.OldSubject = key.subject
 		}
 		next.apply(c)
 		next.touch(c)
-		next.head = c.Head
 	}
-	return &next, nil
+	return &next
 }
 
 func (v *View) apply(c registry.Change) {
@@ -157,6 +198,8 @@ func (v *View) apply(c registry.Change) {
 		if c.Policy != nil {
 			v.policy = *c.Policy
 		}
+	case registry.LayerChange:
+		v.layers = v.layers.with(c.ObjectID, c.Layer)
 	}
 }
 
@@ -182,22 +225,18 @@ func (v *View) addAgent(a registry.AgentFacts) {
 
 // touch notes which bundles the change touches, as the registry does.
 func (v *View) touch(c registry.Change) {
-	if !c.Kind.InBundles() {
-		return
-	}
 	if c.Kind == registry.EnvironmentChange && c.NewScope == "" {
-		delete(v.scopes, c.ObjectID)
+		maps.DeleteFunc(v.touched, func(p registry.ScopePart, _ registry.Touch) bool { return p.Scope == c.ObjectID })
 		return
 	}
-	for _, scope := range []string{c.OldScope, c.NewScope} {
-		switch scope {
-		case "":
-		case registry.AllScopes:
-			for name := range v.scopes {
-				v.scopes[name] = c.Revision
-			}
-		default:
-			v.scopes[scope] = c.Revision
+	touch := registry.Touch{Revision: c.Revision, At: c.At}
+	for _, p := range c.Touches() {
+		if p.Scope != registry.AllScopes {
+			v.touched[p] = touch
+			continue
+		}
+		for name := range v.environments {
+			v.touched[registry.ScopePart{Scope: name, Part: p.Part}] = touch
 		}
 	}
 }

@@ -54,8 +54,9 @@ func checkView(t *rapid.T, facts registry.Facts, v *snapshot.View) {
 		t.Fatalf("loaded view (-facts +view):\n%s", diff)
 	}
 	for _, scope := range []string{"production", "staging", "test"} {
-		if got := v.ScopeRevision(scope); got != facts.Scopes[scope] { // 0 for one that was deleted
-			t.Fatalf("ScopeRevision(%s) = %d, want %d", scope, got, facts.Scopes[scope])
+		want := facts.Scopes[registry.ScopePart{Scope: scope}].Revision // 0 for one that was deleted
+		if got := v.ScopeRevision(scope); got != want {
+			t.Fatalf("ScopeRevision(%s) = %d, want %d", scope, got, want)
 		}
 	}
 	found := map[string]bool{}

@@ -3,6 +3,7 @@ package registrytest
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -10,17 +11,21 @@ import (
 )
 
 // Large is a registry of that size in one environment, production, as an
-// organization's would look: for benchmarks. It is the same each time.
+// organization's would look: for benchmarks. It is the same each time, but
+// for when it was last touched.
 func Large(agents, resources int) registry.Facts {
 	r := rand.New(rand.NewPCG(1, 2))
 	f := registry.Facts{
 		Head:         registry.Head{Epoch: "00112233445566ff", Revision: int64(agents + resources + 2)},
-		Scopes:       map[string]int64{"production": int64(agents + resources + 2)},
+		Scopes:       map[registry.ScopePart]registry.Touch{},
 		Environments: []registry.EnvironmentFacts{{Name: "production", Grants: "permissions", MaxStaleness: "15m", ReservedNames: []string{}}},
 		Policy:       Policy(1),
 		Agents:       make([]registry.AgentFacts, agents),
 		Resources:    make([]registry.ResourceFacts, resources),
 		AgentClients: make([]string, agents),
+	}
+	for _, part := range append(allParts(), "") {
+		f.Scopes[registry.ScopePart{Scope: "production", Part: part}] = registry.Touch{Revision: f.Revision, At: time.Now().UTC()}
 	}
 	for i := range f.Agents {
 		f.AgentClients[i] = clientID(r)

@@ -8,7 +8,7 @@ import (
 	"github.com/credenceproject/credence/internal/registry"
 )
 
-// Policy is a small platform policy of the version and of data layout 1. Each
+// Policy is a small platform policy of the version and of data layout 3. Each
 // version has other modules.
 func Policy(version int64) registry.PlatformPolicy {
 	modules := map[string]string{
@@ -16,5 +16,5 @@ func Policy(version int64) registry.PlatformPolicy {
 		"system/log/mask.rego":    "package system.log\n\nmask contains \"/input/attributes/request/http/headers/authorization\"\n",
 	}
 	sum := sha256.Sum256([]byte(modules["mcp/authz/decision.rego"]))
-	return registry.PlatformPolicy{Hash: hex.EncodeToString(sum[:]), Version: version, Layout: 1, Modules: modules}
+	return registry.PlatformPolicy{Hash: hex.EncodeToString(sum[:]), Version: version, Layout: 3, Modules: modules}
 }

@@ -13,7 +13,7 @@ type Draw func(n int) int
 
 // Change changes something at random.
 func (m *Model) Change(draw Draw) registry.Change {
-	switch kind := draw(10); {
+	switch kind := draw(13); {
 	case len(m.environments) == 0 || kind == 0:
 		return m.changeEnvironment(draw)
 	case kind <= 4:
@@ -22,6 +22,10 @@ func (m *Model) Change(draw Draw) registry.Change {
 		return m.changeResource(draw)
 	case kind == 8:
 		return m.PutTeam("support")
+	case kind <= 10:
+		return m.changeLayer(draw)
+	case kind == 11:
+		return m.Beat(pick(draw, slices.Sorted(maps.Keys(m.environments))...))
 	}
 	return m.PutPolicy(Policy(int64(1 + draw(3))))
 }
@@ -42,7 +46,45 @@ func (m *Model) unused(environment string) bool {
 			return false
 		}
 	}
+	for _, l := range m.layers {
+		if l.Environment == environment {
+			return false
+		}
+	}
 	return true
+}
+
+// changeLayer changes a layer of any tier, with a module of its own now and then.
+func (m *Model) changeLayer(draw Draw) registry.Change {
+	key := registry.LayerKey{Tier: registry.Tiers[draw(len(registry.Tiers))], ID: pick(draw, "support", "sales")}
+	environment := ""
+	if key.Tier == registry.TierAgent {
+		ids := slices.Sorted(maps.Keys(m.agents))
+		if len(ids) == 0 {
+			return m.changeAgent(draw)
+		}
+		key.ID = pick(draw, ids...)
+		environment = m.agents[key.ID].Environment
+	}
+	if old, exists := m.layers[key.String()]; exists && (draw(3) == 0 || old.Environment != environment) {
+		return m.DeleteLayer(key)
+	}
+	l := registry.LayerFacts{
+		LayerKey: key, Environment: environment, Required: draw(4) == 0,
+		Rules: []registry.Rule{{Code: pick(draw, "no_writes", "use_it"), Effect: registry.Deny, When: registry.Conditions{Methods: some(draw, "POST", "PUT")}}},
+	}
+	if draw(3) == 0 {
+		l.Rego = LayerModule(key, pick(draw, "too_late", "too_early"))
+	}
+	if key.Tier == registry.TierTeam && draw(3) == 0 {
+		l.Ceiling = &registry.Ceiling{Permissions: some(draw, "skills:invoke", "data:read")}
+	}
+	return m.PutLayer(l)
+}
+
+// LayerModule is a module of the layer that denies with the code what POSTs.
+func LayerModule(key registry.LayerKey, code string) string {
+	return fmt.Sprintf("package %s\n\nimport data.mcp.request\n\nmeta := {}\n\ndeny contains %q if request.method == \"POST\"\n", key.Package(), code)
 }
 
 func (m *Model) changeAgent(draw Draw) registry.Change {

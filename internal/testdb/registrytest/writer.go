@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/credenceproject/credence/internal/postgres"
 	"github.com/credenceproject/credence/internal/registry"
@@ -45,7 +46,7 @@ func (w *Writer) Seed(ctx context.Context) error {
 func (w *Writer) Write(ctx context.Context, draw Draw) error {
 	var err error
 	environment := pick(draw, "production", "staging")
-	switch draw(14) {
+	switch draw(19) {
 	case 0:
 		err = w.PutEnvironment(ctx, environment, pick(draw, "permissions", "explicit"))
 	case 1:
@@ -58,6 +59,10 @@ func (w *Writer) Write(ctx context.Context, draw Draw) error {
 		err = w.putResource(ctx, resource(draw), some(draw, "production", "staging"))
 	case 12:
 		err = w.store.DeleteResource(ctx, fmt.Sprintf("resource-%d", draw(6)), free, registry.Judgement{}, by)
+	case 13, 14, 15, 16:
+		err = w.changeLayer(ctx, draw)
+	case 17:
+		_, err = w.store.Heartbeat(ctx, time.Duration(draw(3))*10*time.Millisecond)
 	default:
 		err = w.rare(ctx, draw)
 	}
