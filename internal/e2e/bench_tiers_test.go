@@ -24,7 +24,7 @@ func crowded(b *testing.B, agents int) (w *world, claims map[string]any) {
 	w.stop(b)
 	w.execute(fmt.Sprintf(manyAgentsSQL, agents))
 	w.execute("ANALYZE agents")
-	w.start("CREDENCE_SWEEP_INTERVAL", "0s", "CREDENCE_HEARTBEAT_INTERVAL", "1h", "CREDENCE_LOG_LEVEL", "WARN")
+	w.start("CREDENCE_SWEEP_INTERVAL", "0s", "CREDENCE_HEARTBEAT_INTERVAL", "1h", "CREDENCE_LOG_LEVEL", "INFO")
 	return w, claims
 }
 
