@@ -14,7 +14,6 @@ import (
 type Verdict struct {
 	DeniesEveryone bool // a write needs Write.DeniesEveryone
 	Tests          []gate.TestResult
-	ReadsClock     bool // what its Rego says may change while nothing else does
 }
 
 // layoutOfLayers is the first layout of data in which policy reads layers.
@@ -58,7 +57,7 @@ func (s *Service) check(ctx context.Context, v *snapshot.View, p registry.Policy
 	if verdict.DeniesEveryone {
 		add("/rego", "left none of many sample requests undenied")
 	}
-	return Verdict{DeniesEveryone: len(everyone) > 0, Tests: verdict.Tests, ReadsClock: verdict.ReadsClock}, everyone, nil
+	return Verdict{DeniesEveryone: len(everyone) > 0, Tests: verdict.Tests}, everyone, nil
 }
 
 // deniesEveryoneCode is that of a policy that leaves no call undenied.

@@ -136,9 +136,9 @@ func TestWhoDeniesEveryoneHasToMeanIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := custom(tc.key)
 			tc.change(&p)
-			w.gate.verdict = gate.Verdict{DeniesEveryone: tc.rego, Tests: []gate.TestResult{{Name: "test_a", Passed: true}}, ReadsClock: true}
+			w.gate.verdict = gate.Verdict{DeniesEveryone: tc.rego, Tests: []gate.TestResult{{Name: "test_a", Passed: true}}}
 			verdict, err := w.service.Validate(t.Context(), p)
-			want := policies.Verdict{DeniesEveryone: tc.faults != nil, Tests: w.gate.verdict.Tests, ReadsClock: true}
+			want := policies.Verdict{DeniesEveryone: tc.faults != nil, Tests: w.gate.verdict.Tests}
 			if diff := cmp.Diff(want, verdict); err != nil || diff != "" {
 				t.Errorf("Validate() = %v (-want +got):\n%s", err, diff)
 			}

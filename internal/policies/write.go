@@ -8,8 +8,8 @@ import (
 
 // Write is on which state a policy is written, and how.
 type Write struct {
-	// Pre must name a state, or with If-None-Match: * none: who writes a policy must
-	// know what is there.
+	// Pre must name a state, or with If-None-Match: * none: who writes a policy says
+	// what it knows to be there. If-Match: * says that something is, whatever it is.
 	Pre registry.Precondition
 	// DeniesEveryone says that the caller wants the policy though it denies every
 	// call of those whom it is about.
